@@ -1,0 +1,97 @@
+/**
+ * The one error class. `code` says what went wrong (a closed union that fronts may switch on), `next` what
+ * happens now: `Stalled` waits for a person, `Waiting` comes back at a time, `Retry` backs off and tries again.
+ */
+export type ErrorCode =
+  // input
+  | "InvalidManifest"
+  | "InvalidArgument"
+  | "SecretMissing"
+  | "PathRefused"
+  | "ConfInvalid"
+  // reaching a server
+  | "Unreachable"
+  | "TimedOut"
+  | "HostKeyUnknown"
+  | "HostKeyMismatch"
+  | "AlgorithmRefused"
+  | "AuthenticationFailed"
+  | "CertificateRefused"
+  | "ConnectionLost"
+  // what a server answered
+  | "PermissionDenied"
+  | "CommandFailed"
+  | "UnexpectedAnswer"
+  | "ActionRefused"
+  | "ListingIncomplete"
+  | "ListingEmpty"
+  | "FileTooLarge"
+  | "ReloadFailed"
+  | "RestartFailed"
+  | "NotVerified"
+  // state
+  | "IdentityChanged"
+  | "DuplicateServer"
+  | "RecordInvalid"
+  | "RecordKeyMissing"
+  | "ImportNotDone"
+  | "SourceUnavailable"
+  // the lab
+  | "LabFailed";
+
+/** What happens after an error. */
+export type Next = "Stalled" | "Waiting" | "Retry";
+
+/** Where it happened; shown in front of the message as `server: file:line:`. Lines and columns count from 1. */
+export interface Where {
+  readonly server?: string;
+  readonly file?: string;
+  readonly line?: number;
+}
+
+export interface ErrorDetails {
+  /** What happens next; default `Stalled`. */
+  readonly next?: Next;
+  readonly where?: Where;
+  /** What the user can do about it, one or two sentences. */
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+/** An error with a message for people: what was tried, where, why it failed. Never holds a secret. */
+export class AsteriskIacError extends Error {
+  override readonly name = "AsteriskIacError";
+  readonly code: ErrorCode;
+  readonly next: Next;
+  readonly where: Where;
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.next = details.next ?? "Stalled";
+    this.where = details.where ?? {};
+    this.hint = details.hint;
+  }
+
+  /** The same error, said of a server: fills in `where.server` if it is not known yet. */
+  on(server: string): AsteriskIacError {
+    if (this.where.server !== undefined) return this;
+    const details: ErrorDetails = { next: this.next, where: { ...this.where, server }, cause: this.cause };
+    return new AsteriskIacError(
+      this.code,
+      this.message,
+      this.hint === undefined ? details : { ...details, hint: this.hint },
+    );
+  }
+}
+
+/** Any thrown value as an AsteriskIacError; what is not one already becomes `fallback`, with its message kept. */
+export function asAsteriskIacError(
+  thrown: unknown,
+  fallback: ErrorCode = "UnexpectedAnswer",
+): AsteriskIacError {
+  if (thrown instanceof AsteriskIacError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new AsteriskIacError(fallback, message, { next: "Retry", cause: thrown });
+}

@@ -1,0 +1,49 @@
+import js from "@eslint/js";
+import tseslint from "typescript-eslint";
+
+/** Imports point one way: fronts → engine → asterisk → core → core/conf, never up or sideways. */
+const fronts = ["provider", "operator", "console", "cli", "lab"];
+const forbid = (room, targets) => ({
+  files: [`${room}/**/*.ts`],
+  ...(room === "core" ? { ignores: ["core/conf/**"] } : {}),
+  rules: {
+    "no-restricted-imports": [
+      "error",
+      {
+        patterns: targets.map((target) => ({
+          regex: `^(\\.\\./)+${target}/`,
+          message: `${room} does not know ${target}: imports point one way (see docs/design.md).`,
+        })),
+      },
+    ],
+  },
+});
+
+export default tseslint.config(
+  { ignores: ["dist/", "node_modules/", "coverage/"] },
+  js.configs.recommended,
+  ...tseslint.configs.strict,
+  {
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    files: ["**/*.ts"],
+    rules: {
+      "@typescript-eslint/no-floating-promises": "error",
+      "@typescript-eslint/no-misused-promises": "error",
+      "@typescript-eslint/switch-exhaustiveness-check": "error",
+      "@typescript-eslint/consistent-type-imports": "error",
+      "no-control-regex": "off",
+    },
+  },
+  { files: ["**/*.{js,mjs}"], languageOptions: { globals: { console: "readonly", process: "readonly" } } },
+  // core/conf sits two folders deep: whatever climbs out of it, climbs to core or beyond.
+  forbid("core/conf", ["[a-z-]+\\.ts$|[a-z-]+"]),
+  forbid("core", ["asterisk", "engine", ...fronts]),
+  forbid("asterisk", ["engine", ...fronts]),
+  forbid("engine", fronts),
+  ...fronts.map((front) =>
+    forbid(
+      front,
+      fronts.filter((other) => other !== front && !(front === "cli" && other === "lab")),
+    ),
+  ),
+);

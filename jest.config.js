@@ -1,0 +1,14 @@
+/** @type {import("jest").Config} */
+export default {
+  testMatch: ["**/test/**/*.test.ts"],
+  extensionsToTreatAsEsm: [".ts"],
+  transform: {
+    "\\.ts$": [
+      "@swc/jest",
+      { jsc: { parser: { syntax: "typescript" }, target: "es2024" }, module: { type: "es6" } },
+    ],
+  },
+  testEnvironment: "node",
+  testTimeout: 60_000,
+  modulePathIgnorePatterns: ["<rootDir>/dist/"],
+};
