@@ -1,0 +1,210 @@
+import { readFile, readdir, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import type { Document } from "yaml";
+import { LineCounter, isMap, parseAllDocuments } from "yaml";
+import { AsteriskIacError } from "../core/errors.ts";
+import type { AsteriskServer } from "../core/resource/index.ts";
+import { asteriskServer } from "../core/resource/index.ts";
+import type { Secret } from "../engine/secrets.ts";
+
+/** A declared server with the place that relative paths in it are relative to. */
+export interface DeclaredServer {
+  readonly name: string;
+  readonly resource: AsteriskServer;
+  /** The manifest and the line where the document begins. */
+  readonly file: string;
+  readonly line: number;
+  /** The absolute directory of its source. */
+  readonly sourceDirectory: string;
+}
+
+export interface Manifests {
+  readonly servers: readonly DeclaredServer[];
+  /** `kind: Secret` documents. */
+  readonly secrets: ReadonlyMap<string, Secret>;
+  /** The directory of the first manifest: `secrets/` in it is the default for `--secrets`. */
+  readonly directory: string;
+}
+
+interface Mistake {
+  readonly file: string;
+  readonly line: number;
+  readonly message: string;
+}
+
+const group = "asterisk-iac.dev/";
+
+/**
+ * Reads manifests: files, or the YAML files directly in a directory. The same resource twice counts once; other
+ * tools' resources in a directory are passed over. Every mistake of every file is reported in one
+ * `InvalidManifest`; no value of a field is ever printed.
+ */
+export async function loadManifests(names: readonly string[]): Promise<Manifests> {
+  const files = (await Promise.all(names.map(manifestFiles))).flat();
+  const mistakes: Mistake[] = [];
+  const servers = new Map<string, DeclaredServer>();
+  const secrets = new Map<string, Secret>();
+  for (const file of files) {
+    const text = await readText(file);
+    const lines = new LineCounter();
+    for (const document of parseAllDocuments(text, { lineCounter: lines })) {
+      if (!("errors" in document)) continue;
+      readDocument(document, { file, lines, mistakes, servers, secrets });
+    }
+  }
+  if (mistakes.length > 0) throw invalid(mistakes);
+  const [first = "."] = names;
+  const directory = (await stat(first)).isDirectory() ? resolve(first) : dirname(resolve(first));
+  return { servers: [...servers.values()], secrets, directory };
+}
+
+async function manifestFiles(name: string): Promise<string[]> {
+  try {
+    if (!(await stat(name)).isDirectory()) return [name];
+    const entries = await readdir(name, { withFileTypes: true });
+    return entries
+      .filter((entry) => !entry.isDirectory() && /\.(ya?ml|json)$/.test(entry.name))
+      .map((entry) => join(name, entry.name))
+      .sort();
+  } catch (cause) {
+    throw new AsteriskIacError("InvalidArgument", `can't read the manifests ${name}`, {
+      cause,
+      hint: "Name a file or a directory with -f.",
+    });
+  }
+}
+
+async function readText(file: string): Promise<string> {
+  return readFile(file, "utf8").catch((cause: unknown) => {
+    throw new AsteriskIacError("InvalidArgument", "can't read the manifest", { where: { file }, cause });
+  });
+}
+
+interface Reading {
+  readonly file: string;
+  readonly lines: LineCounter;
+  readonly mistakes: Mistake[];
+  readonly servers: Map<string, DeclaredServer>;
+  readonly secrets: Map<string, Secret>;
+}
+
+function readDocument(document: Document.Parsed, reading: Reading): void {
+  const { file, lines, mistakes } = reading;
+  for (const error of document.errors) {
+    // The first line of the parser's message; the rest quotes the text, which may hold secrets.
+    mistakes.push({
+      file,
+      line: lines.linePos(error.pos[0]).line,
+      message: error.message.split(/ at line |\n/)[0] ?? "is not YAML",
+    });
+  }
+  if (document.errors.length > 0 || !isMap(document.contents)) return;
+  const apiVersion: unknown = document.get("apiVersion");
+  const kind: unknown = document.get("kind");
+  if (apiVersion === "v1" && kind === "Secret") return readSecret(document, reading);
+  if (typeof apiVersion !== "string" || !apiVersion.startsWith(group)) return;
+  if (kind !== "AsteriskServer") {
+    mistakes.push({
+      file,
+      line: lineOf(document, ["kind"], lines),
+      message: `kind: is not a kind of ${group} that this version knows (AsteriskServer)`,
+    });
+    return;
+  }
+  readServer(document, reading);
+}
+
+function readServer(document: Document.Parsed, { file, lines, mistakes, servers }: Reading): void {
+  const parsed = asteriskServer.safeParse(document.toJS());
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      const path = issue.path.map(String);
+      mistakes.push({
+        file,
+        line: lineOf(document, path, lines),
+        message: `${path.join(".") || "document"}: ${issue.message}`,
+      });
+    }
+    return;
+  }
+  const resource = parsed.data;
+  const { name } = resource.metadata;
+  const line = lineOf(document, [], lines);
+  const other = servers.get(name);
+  if (other !== undefined) {
+    if (isDeepStrictEqual(other.resource, resource)) return;
+    mistakes.push({
+      file,
+      line,
+      message: `AsteriskServer ${name} is declared differently at ${other.file}:${other.line}`,
+    });
+    return;
+  }
+  const sourceDirectory = resolve(dirname(file), resource.spec.source?.directory ?? join("source", name));
+  for (const declared of servers.values()) {
+    if (declared.sourceDirectory !== sourceDirectory) continue;
+    mistakes.push({
+      file,
+      line,
+      message: `AsteriskServer ${name} has the same source directory as ${declared.name}`,
+    });
+  }
+  servers.set(name, { name, resource, file, line, sourceDirectory });
+}
+
+function readSecret(document: Document.Parsed, { file, lines, mistakes, secrets }: Reading): void {
+  const values = new Map<string, Buffer>();
+  const name: unknown = document.getIn(["metadata", "name"]);
+  if (typeof name !== "string") {
+    mistakes.push({
+      file,
+      line: lineOf(document, ["metadata"], lines),
+      message: "metadata.name: is missing",
+    });
+    return;
+  }
+  for (const [field, encoding] of [
+    ["data", "base64"],
+    ["stringData", "utf8"],
+  ] as const) {
+    const map: unknown = document.get(field);
+    if (!isMap(map)) continue;
+    for (const [key, value] of Object.entries(map.toJSON() as Record<string, unknown>)) {
+      if (typeof value === "string") values.set(key, Buffer.from(value, encoding));
+      else
+        mistakes.push({
+          file,
+          line: lineOf(document, [field, key], lines),
+          message: `${field}.${key}: must be a string`,
+        });
+    }
+  }
+  secrets.set(name, values);
+}
+
+/** The line of a field, or of the nearest field above it that is there. */
+function lineOf(document: Document.Parsed, path: readonly string[], lines: LineCounter): number {
+  for (let depth = path.length; depth >= 0; depth--) {
+    const keys = path.slice(0, depth).map((key) => (/^\d+$/.test(key) ? Number(key) : key));
+    const node: unknown = depth === 0 ? document.contents : document.getIn(keys, true);
+    if (typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range)) {
+      return lines.linePos(node.range[0] as number).line;
+    }
+  }
+  return 1;
+}
+
+function invalid(mistakes: readonly Mistake[]): AsteriskIacError {
+  const [first] = mistakes;
+  if (mistakes.length === 1 && first !== undefined) {
+    return new AsteriskIacError("InvalidManifest", first.message, {
+      where: { file: first.file, line: first.line },
+    });
+  }
+  const list = mistakes.map((mistake) => `  ${mistake.file}:${mistake.line}: ${mistake.message}`);
+  return new AsteriskIacError(
+    "InvalidManifest",
+    `${mistakes.length} mistakes in the manifests:\n${list.join("\n")}`,
+  );
+}

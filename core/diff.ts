@@ -1,0 +1,120 @@
+import type { PathPolicy, UpdateDirection } from "./resource/index.ts";
+import { comparePaths } from "./record.ts";
+
+/**
+ * One path as three parties know it. Hashes are compared for equality only. `null`: the path is not there;
+ * `"unknown"`: it could not be read, so nothing can be concluded from it.
+ */
+export interface Triple {
+  readonly path: string;
+  readonly source: string | null | "unknown";
+  readonly server: string | null | "unknown";
+  readonly recorded: string | null;
+}
+
+export interface DiffPolicy {
+  readonly pathPolicy: (path: string) => PathPolicy;
+  readonly prune: boolean;
+  readonly drift: "Correct" | "Report";
+}
+
+/** Which way a path moves; `Source` and `Server` name the side that is written. */
+export type Side = "source" | "server";
+
+/**
+ * What happens to one path; the table "What happens" of the design, one cell each.
+ *
+ * - `InSync`: both sides and the record agree.
+ * - `Write`: `to` gets the other side's bytes. `cause` tells a declared change from a drift that is corrected.
+ * - `Remove`: gone from the side of truth and removed from `to`.
+ * - `Record`: both sides are equal and the record is not: only the record changes.
+ * - `Drift`: `to` moved away and is only reported (`drift: Report`).
+ * - `Left`: gone from the side of truth, left on the other and reported (`prune: false`).
+ * - `Conflict`: both moved. Nothing is written until somebody decides.
+ * - `Unmanaged`: a rule says so, or only the written side has it.
+ * - `DirectionNotSet`: the two differ and nothing says which is right.
+ * - `Unknown`: one side could not be read.
+ */
+export type Change =
+  | { readonly kind: "InSync"; readonly path: string }
+  | { readonly kind: "Record"; readonly path: string }
+  | {
+      readonly kind: "Write";
+      readonly path: string;
+      readonly to: Side;
+      readonly cause: "change" | "drift";
+      readonly creates: boolean;
+    }
+  | { readonly kind: "Remove"; readonly path: string; readonly to: Side }
+  | { readonly kind: "Drift"; readonly path: string; readonly to: Side }
+  | { readonly kind: "Left"; readonly path: string; readonly on: Side }
+  | {
+      readonly kind: "Conflict";
+      readonly path: string;
+      readonly why: "both-moved" | "moved-and-gone" | "never-recorded";
+    }
+  | {
+      readonly kind: "Unmanaged";
+      readonly path: string;
+      readonly why: "rule" | "only-there";
+      readonly rule?: string;
+    }
+  | { readonly kind: "DirectionNotSet"; readonly path: string }
+  | { readonly kind: "Unknown"; readonly path: string; readonly side: Side };
+
+/** Compares three ways, path by path. Pure; sorted by path. */
+export function diff(triples: readonly Triple[], policy: DiffPolicy): Change[] {
+  return triples
+    .map((triple) => diffPath(triple, policy))
+    .filter((change) => change !== undefined)
+    .sort((a, b) => comparePaths(a.path, b.path));
+}
+
+function diffPath(triple: Triple, policy: DiffPolicy): Change | undefined {
+  const { path, source, server, recorded } = triple;
+  const pathPolicy = policy.pathPolicy(path);
+  if (pathPolicy.kind === "Unmanaged") return { kind: "Unmanaged", path, why: "rule", rule: pathPolicy.rule };
+  if (source === "unknown") return { kind: "Unknown", path, side: "source" };
+  if (server === "unknown") return { kind: "Unknown", path, side: "server" };
+  if (source === server) {
+    if (source === recorded) return source === null ? undefined : { kind: "InSync", path };
+    return { kind: "Record", path };
+  }
+  if (pathPolicy.kind === "DirectionNotSet") return { kind: "DirectionNotSet", path };
+  return diffDirected(path, sides(pathPolicy.direction, source, server), recorded, policy);
+}
+
+interface Sides {
+  readonly truth: string | null;
+  readonly target: string | null;
+  readonly to: Side;
+}
+
+function sides(direction: UpdateDirection, source: string | null, server: string | null): Sides {
+  return direction === "ToAsterisk"
+    ? { truth: source, target: server, to: "server" }
+    : { truth: server, target: source, to: "source" };
+}
+
+/** The table itself. `truth` and `target` differ here. */
+function diffDirected(
+  path: string,
+  { truth, target, to }: Sides,
+  recorded: string | null,
+  policy: DiffPolicy,
+): Change {
+  if (recorded === null) {
+    if (target === null) return { kind: "Write", path, to, cause: "change", creates: true };
+    if (truth === null) return { kind: "Unmanaged", path, why: "only-there" };
+    return { kind: "Conflict", path, why: "never-recorded" };
+  }
+  if (truth === recorded) {
+    if (policy.drift === "Report") return { kind: "Drift", path, to };
+    return { kind: "Write", path, to, cause: "drift", creates: target === null };
+  }
+  if (target === recorded) {
+    if (truth !== null) return { kind: "Write", path, to, cause: "change", creates: false };
+    return policy.prune ? { kind: "Remove", path, to } : { kind: "Left", path, on: to };
+  }
+  return { kind: "Conflict", path, why: truth === null || target === null ? "moved-and-gone" : "both-moved" };
+}

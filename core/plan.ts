@@ -1,0 +1,120 @@
+import { createHash } from "node:crypto";
+import type { Change } from "./diff.ts";
+import type { RecordedHash } from "./record.ts";
+import type { UpdateDirection } from "./resource/index.ts";
+
+/** One line of a difference; `text` has its secrets masked and no line end. */
+export interface DifferenceLine {
+  readonly kind: "same" | "added" | "removed";
+  readonly text: string;
+}
+
+/** Some neighbouring lines that differ; the numbers count from 1. */
+export interface DifferenceHunk {
+  readonly oldStart: number;
+  readonly newStart: number;
+  readonly lines: readonly DifferenceLine[];
+}
+
+/** What a plan says of one path that is not simply in sync. */
+export interface PlannedChange {
+  readonly change: Change;
+  /** Recorded hashes of both sides; null where the path is not there. */
+  readonly sourceHash: RecordedHash | null;
+  readonly serverHash: RecordedHash | null;
+  /** Why it will not be done although the table says so: a link, a generated file, an error in it. */
+  readonly blocked?: string;
+  /** Old and new as lines, from the written side to the other; undefined for what is not text. */
+  readonly difference?: readonly DifferenceHunk[];
+}
+
+/** What would happen to one server, as data: sorted by path, printable, without content. */
+export interface Plan {
+  readonly server: string;
+  readonly updateDirection: UpdateDirection | undefined;
+  readonly changes: readonly PlannedChange[];
+  /** Paths on which both sides and the record agree. */
+  readonly inSync: number;
+  /** SHA-256 of what would be done to what; clock, live calls and rendering are left out. */
+  readonly hash: string;
+}
+
+/** Builds the plan with its hash. Pure. */
+export function makePlan(
+  server: string,
+  updateDirection: UpdateDirection | undefined,
+  all: readonly PlannedChange[],
+): Plan {
+  const changes = all.filter(({ change }) => change.kind !== "InSync");
+  const hashed = changes.map(({ change, sourceHash, serverHash, blocked }) => [
+    change,
+    sourceHash,
+    serverHash,
+    blocked ?? null,
+  ]);
+  const hash = createHash("sha256")
+    .update(JSON.stringify([server, updateDirection ?? null, hashed]))
+    .digest("hex");
+  return { server, updateDirection, changes, inSync: all.length - changes.length, hash };
+}
+
+/** Whether something is to be done or decided: what `--detailed-exitcode` answers with 2. */
+export function hasPendingChanges(plan: Plan): boolean {
+  return plan.changes.some(({ change, blocked }) => blocked === undefined && isPending(change));
+}
+
+function isPending(change: Change): boolean {
+  switch (change.kind) {
+    case "Write":
+    case "Remove":
+    case "Record":
+    case "Drift":
+    case "Conflict":
+    case "DirectionNotSet":
+    case "Unknown":
+      return true;
+    case "InSync":
+    case "Left":
+    case "Unmanaged":
+      return false;
+  }
+}
+
+/** One sentence of what happens to a path, in the design's words. */
+export function explain(change: Change): string {
+  switch (change.kind) {
+    case "InSync":
+      return "in sync";
+    case "Record":
+      return "both sides are equal; only the record is brought up to date";
+    case "Write":
+      if (change.cause === "drift") return `drift: the ${change.to} moved away and is corrected`;
+      return change.creates
+        ? `created on the ${change.to}`
+        : `changed on the ${other(change.to)}, written to the ${change.to}`;
+    case "Remove":
+      return `gone from the ${other(change.to)}, removed from the ${change.to}`;
+    case "Drift":
+      return `drift: the ${change.to} moved away; reported only (drift: Report)`;
+    case "Left":
+      return `gone from the ${other(change.on)}, left on the ${change.on} (prune: false)`;
+    case "Conflict":
+      return {
+        "both-moved": "conflict: both sides changed since they were last equal",
+        "moved-and-gone": "conflict: one side changed it and the other removed it",
+        "never-recorded": "conflict: both sides have it, with different bytes, and never were equal",
+      }[change.why];
+    case "Unmanaged":
+      return change.why === "rule"
+        ? `unmanaged by the rule ${change.rule ?? ""}`
+        : "only there, never recorded: not touched";
+    case "DirectionNotSet":
+      return "the two sides differ and no updateDirection says which is right";
+    case "Unknown":
+      return `the ${change.side}'s copy can't be read`;
+  }
+}
+
+function other(side: "source" | "server"): "source" | "server" {
+  return side === "source" ? "server" : "source";
+}

@@ -1,0 +1,12 @@
+/** One secret: values by key, as bytes. */
+export type Secret = ReadonlyMap<string, Buffer>;
+
+/** Where a front keeps its secrets: a folder, Kubernetes, Pulumi's configuration. */
+export interface SecretStore {
+  /** Throws `SecretMissing`. */
+  read(name: string): Promise<Secret>;
+  /** The value of a key; made by `make` and stored for good where there is none yet. */
+  readOrCreate(name: string, key: string, make: () => Buffer): Promise<Buffer>;
+  /** Adds one line to a text value, e.g. a host key that was seen for the first time to `known_hosts`. */
+  appendLine(name: string, key: string, line: string): Promise<void>;
+}
