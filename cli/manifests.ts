@@ -119,12 +119,17 @@ function readServer(document: Document.Parsed, { file, lines, mistakes, servers 
   const parsed = asteriskServer.safeParse(document.toJS());
   if (!parsed.success) {
     for (const issue of parsed.error.issues) {
-      const path = issue.path.map(String);
-      mistakes.push({
-        file,
-        line: lineOf(document, path, lines),
-        message: `${path.join(".") || "document"}: ${issue.message}`,
-      });
+      const paths =
+        issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
+      const message =
+        issue.code === "unrecognized_keys" ? "is not a field that this version knows" : issue.message;
+      for (const path of paths.map((keys) => keys.map(String))) {
+        mistakes.push({
+          file,
+          line: lineOf(document, path, lines),
+          message: `${path.join(".") || "document"}: ${message}`,
+        });
+      }
     }
     return;
   }

@@ -2,7 +2,7 @@ import { constants } from "node:fs";
 import { appendFile, link, mkdir, open, readFile, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
-import { AsteriskIacError } from "../core/errors.ts";
+import { AsteriskIacError, hasErrorCode } from "../core/errors.ts";
 import type { Secret, SecretStore } from "../engine/secrets.ts";
 
 /**
@@ -60,7 +60,7 @@ export class SecretDirectory implements SecretStore {
       await handle.close();
       // link(2) leaves the file of a run that came first.
       await link(temporary, file).catch((cause: unknown) => {
-        if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) throw cause;
+        if (!hasErrorCode(cause, "EEXIST")) throw cause;
       });
     } catch (cause) {
       throw new AsteriskIacError(

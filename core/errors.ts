@@ -1,3 +1,5 @@
+import { isNativeError } from "node:util/types";
+
 /**
  * The one error class. `code` says what went wrong (a closed union that fronts may switch on), `next` what
  * happens now: `Stalled` waits for a person, `Waiting` comes back at a time, `Retry` backs off and tries again.
@@ -30,6 +32,7 @@ export type ErrorCode =
   | "RestartFailed"
   | "NotVerified"
   // state
+  | "IdentityUnknown"
   | "IdentityChanged"
   | "DuplicateServer"
   | "RecordInvalid"
@@ -92,6 +95,15 @@ export function asAsteriskIacError(
   fallback: ErrorCode = "UnexpectedAnswer",
 ): AsteriskIacError {
   if (thrown instanceof AsteriskIacError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new AsteriskIacError(fallback, message, { next: "Retry", cause: thrown });
+  return new AsteriskIacError(fallback, messageOf(thrown), { next: "Retry", cause: thrown });
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(thrown: unknown): string {
+  return isNativeError(thrown) ? thrown.message : String(thrown);
+}
+
+/** Whether a system call failed with this code, e.g. `ENOENT`. Errors of another realm count too. */
+export function hasErrorCode(thrown: unknown, code: string): boolean {
+  return isNativeError(thrown) && "code" in thrown && thrown.code === code;
 }

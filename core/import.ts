@@ -28,13 +28,15 @@ export interface ImportInput {
 /** Decides the initial import: one step a path of the server, sorted. What the source already has is kept. Pure. */
 export function planImport(input: ImportInput): ImportStep[] {
   return input.observed
-    .filter((file) => file.kind !== "directory")
+    .filter((file) => file.kind !== "directory" || file.problem !== undefined)
     .map((file) => importStep(file, input))
     .sort((a, b) => comparePaths(a.path, b.path));
 }
 
 function importStep(file: ObservedFile, input: ImportInput): ImportStep {
   const { path } = file;
+  // What lies in a directory that can't be listed is not known; that must be seen in the record.
+  if (file.kind === "directory") return { path, outcome: "Skipped", file, reason: file.problem ?? "" };
   if (!input.selected(path)) return { path, outcome: "Outside", file };
   const policy = input.pathPolicy(path);
   if (policy.kind === "Unmanaged") return { path, outcome: "Unmanaged", file, reason: `rule ${policy.rule}` };

@@ -3,12 +3,13 @@ import { constants } from "node:fs";
 import { chmod, link, lstat, mkdir, open, readFile, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { lock } from "proper-lockfile";
-import { AsteriskIacError } from "../core/errors.ts";
+import { AsteriskIacError, hasErrorCode, messageOf } from "../core/errors.ts";
 import { checkPath } from "../core/paths.ts";
 import { contentHash } from "../core/record.ts";
 import type { Source, SourceFile } from "../core/source.ts";
 
 const room = ".asterisk-iac";
+const temporaries = "temporary";
 const maxParallelReads = 8;
 /** A lock whose holder was killed is taken over after this time without its heartbeat. */
 const lockStaleMs = 5000;
@@ -46,7 +47,7 @@ export class DirectorySource implements Source {
     try {
       entries = await readdir(join(this.name, below), { withFileTypes: true });
     } catch (cause) {
-      if (below === "" && isCode(cause, "ENOENT")) return;
+      if (below === "" && hasErrorCode(cause, "ENOENT")) return;
       throw this.#unavailable(`can't list ${join(this.name, below)}`, cause);
     }
     for (const entry of entries) {
@@ -80,12 +81,12 @@ export class DirectorySource implements Source {
 
   async create(path: string, bytes: Uint8Array): Promise<boolean> {
     const file = await this.#resolve(path, { makeDirectories: true });
-    const temporary = await writeTemporary(dirname(file), bytes);
+    const temporary = await this.#writeTemporary(bytes);
     try {
       // link(2), not rename(2): it fails where a file of that name is, however late it came.
       await link(temporary, file);
     } catch (cause) {
-      if (isCode(cause, "EEXIST")) return false;
+      if (hasErrorCode(cause, "EEXIST")) return false;
       throw this.#unavailable(`can't create ${file}`, cause);
     } finally {
       await rm(temporary, { force: true });
@@ -110,7 +111,7 @@ export class DirectorySource implements Source {
     try {
       return await readFile(this.recordFile, "utf8");
     } catch (cause) {
-      if (isCode(cause, "ENOENT")) return undefined;
+      if (hasErrorCode(cause, "ENOENT")) return undefined;
       throw this.#unavailable(`can't read ${this.recordFile}`, cause);
     }
   }
@@ -135,6 +136,7 @@ export class DirectorySource implements Source {
       });
     });
     try {
+      await rm(join(this.name, room, temporaries), { recursive: true, force: true });
       await chmod(this.name, 0o700);
       return await work();
     } finally {
@@ -144,9 +146,32 @@ export class DirectorySource implements Source {
 
   async #replace(path: string, bytes: Uint8Array): Promise<void> {
     const file = await this.#resolve(path, { makeDirectories: true });
-    const temporary = await writeTemporary(dirname(file), bytes);
+    const temporary = await this.#writeTemporary(bytes);
     await rename(temporary, file);
     await syncDirectory(dirname(file));
+  }
+
+  /** A whole file on disk, not yet in its place. All lie in one directory, so that those of a killed run are found. */
+  async #writeTemporary(bytes: Uint8Array): Promise<string> {
+    const directory = join(this.name, room, temporaries);
+    const temporary = join(directory, randomBytes(8).toString("hex"));
+    try {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      const handle = await open(temporary, "wx", 0o600);
+      try {
+        await handle.writeFile(bytes);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+    } catch (cause) {
+      await rm(temporary, { force: true });
+      throw new AsteriskIacError("SourceUnavailable", `can't write in ${directory}: ${messageOf(cause)}`, {
+        cause,
+        hint: "Nothing was changed there. Make room or give write permission, then run the same command again.",
+      });
+    }
+    return temporary;
   }
 
   /** The file of a path, after making sure that no component of it leads out of the directory. */
@@ -178,7 +203,7 @@ export class DirectorySource implements Source {
     try {
       await mkdir(directory, { recursive: true, mode: 0o700 });
     } catch (cause) {
-      if (isCode(cause, "EEXIST")) return;
+      if (hasErrorCode(cause, "EEXIST")) return;
       throw this.#unavailable(`can't make the directory ${directory}`, cause);
     }
   }
@@ -188,26 +213,6 @@ export class DirectorySource implements Source {
   }
 }
 
-async function writeTemporary(directory: string, bytes: Uint8Array): Promise<string> {
-  const temporary = join(directory, `.asterisk-iac-${randomBytes(8).toString("hex")}`);
-  try {
-    const handle = await open(temporary, "wx", 0o600);
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw new AsteriskIacError("SourceUnavailable", `can't write in ${directory}: ${messageOf(cause)}`, {
-      cause,
-      hint: "Nothing was changed there. Make room or give write permission, then run the same command again.",
-    });
-  }
-  return temporary;
-}
-
 async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, "r");
   try {
@@ -215,12 +220,4 @@ async function syncDirectory(directory: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-function isCode(thrown: unknown, code: string): boolean {
-  return thrown instanceof Error && "code" in thrown && thrown.code === code;
-}
-
-function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -1,0 +1,119 @@
+import type { DifferenceHunk, Plan, PlannedChange } from "../../core/plan.ts";
+import { explain } from "../../core/plan.ts";
+import type { Paint } from "../terminal.ts";
+import { printable } from "../terminal.ts";
+
+/** A sign a change is recognised by at the start of its line. */
+function sign({ change, blocked }: PlannedChange): string {
+  if (blocked !== undefined) return "!";
+  switch (change.kind) {
+    case "Write":
+      return change.creates ? "+" : "~";
+    case "Remove":
+      return "-";
+    case "Conflict":
+    case "DirectionNotSet":
+    case "Unknown":
+      return "!";
+    case "Record":
+    case "InSync":
+      return "=";
+    case "Drift":
+    case "Left":
+    case "Unmanaged":
+      return "·";
+  }
+}
+
+const styles = { "+": "green", "~": "yellow", "-": "red", "!": "red", "=": "dim", "·": "dim" } as const;
+
+function title(planned: PlannedChange): string {
+  const reason = planned.blocked === undefined ? explain(planned.change) : `left alone: ${planned.blocked}`;
+  return `${printable(planned.change.path)}: ${printable(reason)}`;
+}
+
+function summary(plan: Plan): string {
+  const counts = new Map<string, number>();
+  for (const planned of plan.changes) {
+    const { change } = planned;
+    const key =
+      planned.blocked !== undefined
+        ? "left alone"
+        : change.kind === "Write"
+          ? `to write to the ${change.to}`
+          : {
+              InSync: "in sync",
+              Record: "to record",
+              Remove: "to remove",
+              Drift: "drifted",
+              Left: "left",
+              Conflict: "in conflict",
+              Unmanaged: "unmanaged",
+              DirectionNotSet: "without a direction",
+              Unknown: "unreadable",
+            }[change.kind];
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  return [`${plan.inSync} in sync`, ...[...counts].map(([key, count]) => `${count} ${key}`)].join(", ");
+}
+
+/** The plan as lines for a terminal. */
+export function planText(plan: Plan, paint: Paint): string[] {
+  const direction = plan.updateDirection ?? "no updateDirection: nothing is ever written";
+  const lines = [`${paint("bold", plan.server)}  ${direction}  ${summary(plan)}`];
+  for (const planned of plan.changes) {
+    const mark = sign(planned) as keyof typeof styles;
+    lines.push(`  ${paint(styles[mark], mark)} ${title(planned)}`);
+    for (const hunk of planned.difference ?? []) {
+      lines.push(`      ${paint("cyan", hunkHeader(hunk))}`);
+      for (const line of hunk.lines) {
+        const [prefix, style] = { same: [" ", "dim"], added: ["+", "green"], removed: ["-", "red"] }[
+          line.kind
+        ] as [string, "dim" | "green" | "red"];
+        lines.push(`      ${paint(style, `${prefix}${printable(line.text)}`)}`);
+      }
+    }
+  }
+  lines.push(plan.changes.length === 0 ? "  nothing to do" : `  plan ${plan.hash.slice(0, 12)}`);
+  return lines;
+}
+
+function hunkHeader({ oldStart, newStart }: DifferenceHunk): string {
+  return `@@ -${oldStart} +${newStart} @@`;
+}
+
+/** The plan as Markdown for a pull request: a list, and each difference behind a fold. */
+export function planMarkdown(plan: Plan): string[] {
+  const lines = [
+    `### ${plan.server}`,
+    "",
+    `${plan.updateDirection ?? "No updateDirection"}: ${summary(plan)}.`,
+    "",
+  ];
+  for (const planned of plan.changes) {
+    lines.push(
+      `- \`${sign(planned)}\` ${code(planned.change.path)}: ${planned.blocked === undefined ? explain(planned.change) : `left alone: ${escape(planned.blocked)}`}`,
+    );
+    if (planned.difference === undefined) continue;
+    lines.push("", "  <details><summary>difference</summary>", "", "  <pre>");
+    for (const hunk of planned.difference) {
+      lines.push(hunkHeader(hunk));
+      for (const line of hunk.lines)
+        lines.push(escape({ same: " ", added: "+", removed: "-" }[line.kind] + printable(line.text)));
+    }
+    lines.push("  </pre>", "", "  </details>", "");
+  }
+  lines.push("", `plan \`${plan.hash}\``, "");
+  return lines;
+}
+
+/** Inert in Markdown and HTML. */
+function escape(text: string): string {
+  return text
+    .replace(/[&<>]/g, (character) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[character] ?? "")
+    .replace(/[\\`*_[\]|]/g, "\\$&");
+}
+
+function code(text: string): string {
+  return `<code>${printable(text).replace(/[&<>`]/g, (character) => `&#${character.charCodeAt(0)};`)}</code>`;
+}

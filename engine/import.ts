@@ -1,0 +1,140 @@
+import { encodingOf } from "../core/conf/index.ts";
+import { AsteriskIacError } from "../core/errors.ts";
+import type { ImportStep } from "../core/import.ts";
+import { planImport } from "../core/import.ts";
+import type { ImportOutcome, ImportRecord, RecordedFile } from "../core/record.ts";
+import { contentHash, formatImportRecord } from "../core/record.ts";
+import { pathPolicy } from "../core/resource/index.ts";
+import type { Source } from "../core/source.ts";
+import type { Pass } from "./pass.ts";
+import { assertIdentity } from "./pass.ts";
+import { selectPaths } from "./select.ts";
+
+/** Called as the import goes on; `done` of `total` paths have their outcome on disk. */
+export type ImportProgress = (done: number, total: number) => void;
+
+/** What an import did. `alreadyDone`: an earlier one had finished, and nothing was read or written. */
+export interface ImportResult {
+  readonly alreadyDone: boolean;
+  readonly resumed: boolean;
+  readonly record: ImportRecord;
+  /** Where the files are. */
+  readonly source: string;
+}
+
+/**
+ * The initial import: every file of the server goes into the source, and what the source has already is kept.
+ * An entry of the record is on disk before its file is, so an import that was killed goes on where it was.
+ */
+export async function importServer(
+  pass: Pass,
+  options: { again?: boolean; onProgress?: ImportProgress } = {},
+): Promise<ImportResult> {
+  const { source } = pass.declaration;
+  const before = pass.record;
+  if (before !== undefined && options.again !== true) assertIdentity(pass, before);
+  if (before?.state === "Done" && options.again !== true) {
+    return { alreadyDone: true, resumed: false, record: before, source: source.name };
+  }
+  return source.exclusively(async () => {
+    const resumed = before?.state === "Importing" && options.again !== true;
+    const paths = new Map(pass.files.map((file) => [file.path, file.hash ?? null]));
+    const { selected, contents } = await selectPaths(
+      { paths, read: pass.read },
+      pass.declaration.spec.files,
+      pass.configDirectory,
+    );
+    const steps = planImport({
+      observed: pass.files,
+      selected: (path) => selected.has(path),
+      pathPolicy: pathPolicy(pass.declaration.spec),
+      source: await source.list(),
+      promised: resumed ? before.files : {},
+      recorded: (hash) => pass.key.recorded(hash),
+    });
+    if (!steps.some((step) => selected.has(step.path))) {
+      throw new AsteriskIacError("ListingEmpty", `no file in ${pass.realPath} matches \`files\``, {
+        hint: "Check configDirectory and files. Nothing was written.",
+      });
+    }
+    const missing = steps
+      .filter((step) => needsContent(step) && !contents.has(step.path))
+      .map((step) => step.path);
+    for (const [path, bytes] of await pass.read(missing)) contents.set(path, bytes);
+
+    const files = Object.fromEntries(
+      steps.map((step) => [step.path, describe(step, contents.get(step.path), pass)]),
+    );
+    const promise: ImportRecord = {
+      version: 1,
+      server: pass.declaration.name,
+      state: "Importing",
+      startedAt: resumed ? before.startedAt : new Date().toISOString(),
+      asteriskVersion: pass.asteriskVersion,
+      identity: pass.identity,
+      keyCheck: pass.key.check,
+      files,
+    };
+    await source.writeRecord(formatImportRecord(promise));
+    await storeAll(source, steps, contents, options.onProgress);
+    const record: ImportRecord = { ...promise, state: "Done", doneAt: new Date().toISOString() };
+    await source.writeRecord(formatImportRecord(record));
+    return { alreadyDone: false, resumed, record, source: source.name };
+  });
+}
+
+function needsContent(step: ImportStep): boolean {
+  return step.outcome === "Stored" || step.outcome === "Equal" || step.outcome === "Kept";
+}
+
+async function storeAll(
+  source: Source,
+  steps: readonly ImportStep[],
+  contents: ReadonlyMap<string, Buffer>,
+  onProgress: ImportProgress | undefined,
+): Promise<void> {
+  let done = 0;
+  for (const step of steps) {
+    const bytes = contents.get(step.path);
+    if (bytes !== undefined) await store(source, step, bytes);
+    onProgress?.(++done, steps.length);
+  }
+}
+
+async function store(source: Source, step: ImportStep, bytes: Buffer): Promise<void> {
+  if (step.outcome === "Kept") await source.keep(step.path, bytes);
+  if (step.outcome !== "Stored") return;
+  if (step.replaces !== undefined) await source.removeIfUnchanged(step.path, step.replaces);
+  if (await source.create(step.path, bytes)) return;
+  if (contentHash(await source.read(step.path)) === contentHash(bytes)) return;
+  throw new AsteriskIacError(
+    "SourceUnavailable",
+    `${step.path} appeared in ${source.name} while the import ran`,
+    {
+      next: "Retry",
+      hint: "It was left as it is. Run the import again: it goes on where it stopped.",
+    },
+  );
+}
+
+function describe(step: ImportStep, bytes: Buffer | undefined, pass: Pass): RecordedFile {
+  const { file } = step;
+  return {
+    outcome: step.outcome,
+    ...(file.hash === undefined ? {} : { hash: pass.key.recorded(file.hash) }),
+    size: file.size,
+    mode: file.mode,
+    owner: file.owner,
+    ...(bytes === undefined ? {} : { encoding: encodingOf(bytes) }),
+    ...(file.linkTarget === undefined ? {} : { linkTarget: file.linkTarget }),
+    ...(file.generatedBy === undefined ? {} : { generatedBy: file.generatedBy }),
+    ...(step.reason === undefined ? {} : { reason: step.reason }),
+  };
+}
+
+/** How many paths had each outcome. */
+export function countOutcomes(record: ImportRecord): Record<ImportOutcome, number> {
+  const counts = { Stored: 0, Equal: 0, Kept: 0, Outside: 0, Unmanaged: 0, Skipped: 0 };
+  for (const file of Object.values(record.files)) counts[file.outcome] += 1;
+  return counts;
+}

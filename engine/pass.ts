@@ -1,0 +1,131 @@
+import { observeFiles, readFiles } from "../asterisk/files.ts";
+import { askInstallation, askStatus } from "../asterisk/live.ts";
+import { AsteriskIacError } from "../core/errors.ts";
+import type { ObservedFile } from "../core/observed.ts";
+import type { Identity, ImportRecord } from "../core/record.ts";
+import { RecordKey, parseImportRecord } from "../core/record.ts";
+import type { SecretStore } from "./secrets.ts";
+import type { ServerDeclaration, ServerSession } from "./session.ts";
+import { withSession } from "./session.ts";
+import { randomBytes } from "node:crypto";
+
+/** One look at a server: what is there now, what is recorded, and a way to read more. */
+export interface Pass {
+  readonly declaration: ServerDeclaration;
+  readonly asteriskVersion: string;
+  readonly activeChannels: number;
+  /** The configuration directory as declared or as Asterisk says, and with every link resolved. */
+  readonly configDirectory: string;
+  readonly realPath: string;
+  readonly files: readonly ObservedFile[];
+  readonly identity: Identity;
+  readonly key: RecordKey;
+  /** The import record, if there is one; checked against the key, not against the identity. */
+  readonly record: ImportRecord | undefined;
+  /** Contents as they were when the pass looked; a file that changed since is an error. */
+  readonly read: (paths: readonly string[]) => Promise<ReadonlyMap<string, Buffer>>;
+  /** Round trips so far, logins not counted; requests that were sent together count once. */
+  readonly roundTrips: () => number;
+}
+
+/** The secret that holds the record key, and its key there. */
+const recordKeySecret = { name: "asterisk-iac", key: "record-key" };
+
+export interface PassOptions {
+  /** A record key is made where there is none: only an import may, since records made before would be lost. */
+  readonly importing?: boolean;
+  /** A new record takes the place of the old one, so the old one's key does not matter. */
+  readonly again?: boolean;
+}
+
+/** Connects, looks once, runs `work` with what was seen, and closes the connections. */
+export async function withPass<T>(
+  declaration: ServerDeclaration,
+  secrets: SecretStore,
+  options: PassOptions,
+  work: (pass: Pass) => Promise<T>,
+): Promise<T> {
+  const recordText = await declaration.source.readRecord();
+  const record =
+    recordText === undefined ? undefined : parseImportRecord(recordText, declaration.source.recordFile);
+  const key = await recordKey(declaration, secrets, record, options);
+  return withSession(declaration, secrets, async (session) => work(await look(session, key, record)));
+}
+
+async function look(session: ServerSession, key: RecordKey, record: ImportRecord | undefined): Promise<Pass> {
+  const { declaration, host, ami } = session;
+  const status = askStatus(ami);
+  // Awaited below; a failure of the listing must not leave it unhandled.
+  status.catch(() => undefined);
+  const configDirectory = declaration.spec.configDirectory ?? (await askInstallation(host)).configDirectory;
+  const listing = await observeFiles(host, { configDirectory });
+  const { asteriskVersion, activeChannels } = await status;
+  const files = listing.files.map((file) => {
+    const generator = listing.distribution.generatedBy(file.path);
+    return generator === undefined ? file : { ...file, generatedBy: `${generator.by}: ${generator.why}` };
+  });
+  return {
+    declaration,
+    asteriskVersion,
+    activeChannels,
+    configDirectory,
+    realPath: listing.realPath,
+    files,
+    identity: key.identity(machineId(listing.machineId), listing.realPath),
+    key,
+    record,
+    read: async (paths) => (paths.length === 0 ? new Map<string, Buffer>() : readFiles(host, listing, paths)),
+    roundTrips: () => host.roundTrips + ami.roundTrips,
+  };
+}
+
+function machineId(id: string | undefined): string {
+  if (id !== undefined && id !== "") return id;
+  throw new AsteriskIacError(
+    "IdentityUnknown",
+    "the machine has no machine-id, so nothing tells it from another",
+    {
+      hint: "Make one with `systemd-machine-id-setup` or `dbus-uuidgen --ensure=/etc/machine-id` on the server.",
+    },
+  );
+}
+
+async function recordKey(
+  declaration: ServerDeclaration,
+  secrets: SecretStore,
+  record: ImportRecord | undefined,
+  options: PassOptions,
+): Promise<RecordKey> {
+  const { name, key } = recordKeySecret;
+  if (options.importing === true && (record === undefined || options.again === true)) {
+    return new RecordKey(await secrets.readOrCreate(name, key, () => randomBytes(32)));
+  }
+  // Without a record nothing is compared, so a key that is thrown away does.
+  if (record === undefined) return new RecordKey(randomBytes(32));
+  const bytes = await secrets.read(name).then(
+    (secret) => secret.get(key),
+    () => undefined,
+  );
+  if (bytes === undefined) {
+    throw new AsteriskIacError("RecordKeyMissing", `the secret ${name} with the record key is not there`, {
+      where: { file: declaration.source.recordFile },
+      hint: `Put ${name}/${key} back from your backup, or make a new record with \`import --again\`.`,
+    });
+  }
+  const recordKey = new RecordKey(bytes);
+  recordKey.verify(record, declaration.source.recordFile);
+  return recordKey;
+}
+
+/** Throws `IdentityChanged` when the record was made on another machine, or of another directory. */
+export function assertIdentity(pass: Pass, record: ImportRecord): void {
+  const { machine, configDirectory } = record.identity;
+  if (machine === pass.identity.machine && configDirectory === pass.identity.configDirectory) return;
+  const what =
+    machine === pass.identity.machine
+      ? `its configuration directory was ${configDirectory} and is ${pass.identity.configDirectory} now`
+      : "the machine-id is another one: this is a reinstalled or a different machine";
+  throw new AsteriskIacError("IdentityChanged", `this is not the server that was imported: ${what}`, {
+    hint: `If that is right, make a new record: asteriskctl import --again ${pass.declaration.name}`,
+  });
+}

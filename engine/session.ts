@@ -1,0 +1,179 @@
+import { readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { AMISession } from "../asterisk/ami/session.ts";
+import type { Transport } from "../asterisk/ami/transport.ts";
+import type { Host } from "../asterisk/host.ts";
+import { openLocal } from "../asterisk/local.ts";
+import { openSSH } from "../asterisk/ssh/ssh-host.ts";
+import { AsteriskIacError } from "../core/errors.ts";
+import type { AsteriskServerSpec } from "../core/resource/index.ts";
+import type { Source } from "../core/source.ts";
+import type { Secret, SecretStore } from "./secrets.ts";
+
+/** A server as a front declares it, with its source opened. */
+export interface ServerDeclaration {
+  readonly name: string;
+  readonly spec: AsteriskServerSpec;
+  readonly source: Source;
+}
+
+/** Both connections to one server. At most one of each is open in a run. */
+export interface ServerSession {
+  readonly declaration: ServerDeclaration;
+  readonly host: Host;
+  readonly ami: AMISession;
+  /** Milliseconds from nothing to logged in. */
+  readonly connectMs: { readonly host: number; readonly ami: number };
+  close(): Promise<void>;
+}
+
+/** Opens a session, runs `work` with it, and closes it whatever happens. */
+export async function withSession<T>(
+  declaration: ServerDeclaration,
+  secrets: SecretStore,
+  work: (session: ServerSession) => Promise<T>,
+): Promise<T> {
+  const session = await openSession(declaration, secrets);
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}
+
+async function openSession(declaration: ServerDeclaration, secrets: SecretStore): Promise<ServerSession> {
+  const { spec } = declaration;
+  // A missing secret is told before anything is sent anywhere.
+  const [sshSecret, amiSecret, caSecret] = await Promise.all([
+    spec.ssh?.credentialsSecretRef === undefined
+      ? undefined
+      : secrets.read(spec.ssh.credentialsSecretRef.name),
+    secrets.read(spec.ami.credentialsSecretRef.name),
+    spec.ami.tls?.caSecretRef === undefined ? undefined : secrets.read(spec.ami.tls.caSecretRef.name),
+  ]);
+  const host = timed(
+    spec.local === undefined ? openSSHHost(declaration, secrets, sshSecret) : openLocalHost(declaration),
+  );
+  const ami = timed(openAMI(declaration, host, amiSecret, caSecret));
+  const [hostResult, amiResult] = await Promise.allSettled([host, ami]);
+  if (hostResult.status === "fulfilled" && amiResult.status === "fulfilled") {
+    return {
+      declaration,
+      host: hostResult.value.value,
+      ami: amiResult.value.value,
+      connectMs: { host: hostResult.value.milliseconds, ami: amiResult.value.milliseconds },
+      close: async () => {
+        await amiResult.value.value.close();
+        await hostResult.value.value.close();
+      },
+    };
+  }
+  if (amiResult.status === "fulfilled") await amiResult.value.value.close();
+  if (hostResult.status === "fulfilled") await hostResult.value.value.close();
+  throw hostResult.status === "rejected" ? hostResult.reason : (amiResult as PromiseRejectedResult).reason;
+}
+
+async function openLocalHost({ name, spec }: ServerDeclaration): Promise<Host> {
+  const become = spec.local?.become;
+  return openLocal({ label: name, ...(become === undefined ? {} : { become }) });
+}
+
+async function timed<T>(opening: Promise<T>): Promise<{ value: T; milliseconds: number }> {
+  const started = performance.now();
+  const value = await opening;
+  return { value, milliseconds: performance.now() - started };
+}
+
+async function openSSHHost(
+  declaration: ServerDeclaration,
+  secrets: SecretStore,
+  secret: Secret | undefined,
+): Promise<Host> {
+  const { ssh } = declaration.spec;
+  if (ssh === undefined)
+    throw new AsteriskIacError("InvalidManifest", "the server has neither ssh nor local");
+  const reference = ssh.credentialsSecretRef?.name;
+  const text = (key: string): string | undefined => secret?.get(key)?.toString("utf8");
+  const user = ssh.user ?? text("username")?.trim();
+  if (user === undefined || user === "") {
+    throw new AsteriskIacError("SecretMissing", "nothing says which user to log in as over SSH", {
+      hint: "Set ssh.user, or the key `username` of the credentials.",
+    });
+  }
+  const privateKey = text("ssh-privatekey");
+  const password = text("password")?.replace(/\r?\n$/, "");
+  const agent = process.env["SSH_AUTH_SOCK"];
+  const knownHosts = text("known_hosts");
+  return openSSH({
+    host: ssh.host,
+    port: ssh.port,
+    user,
+    label: declaration.name,
+    credentials: {
+      ...(privateKey === undefined ? {} : { privateKey }),
+      ...(password === undefined ? {} : { password }),
+      // An agent is asked only where no credential was declared: it would offer keys of other places.
+      ...(secret === undefined && agent !== undefined ? { agent } : {}),
+    },
+    knownHosts: knownHosts ?? (await userKnownHosts()),
+    hostKeyPolicy: ssh.hostKeyPolicy,
+    ...(reference === undefined
+      ? {}
+      : { onNewHostKey: (line: string) => secrets.appendLine(reference, "known_hosts", line) }),
+    ...(ssh.become === undefined ? {} : { become: ssh.become }),
+  });
+}
+
+/** What the user's own ssh trusts; counts where the credentials bring no `known_hosts`. */
+async function userKnownHosts(): Promise<string> {
+  return readFile(join(homedir(), ".ssh", "known_hosts"), "utf8").catch(() => "");
+}
+
+async function openAMI(
+  declaration: ServerDeclaration,
+  host: Promise<{ value: Host }>,
+  secret: Secret,
+  ca: Secret | undefined,
+): Promise<AMISession> {
+  const { ami } = declaration.spec;
+  const reference = ami.credentialsSecretRef.name;
+  return AMISession.open({
+    transport: await transportOf(declaration, host, ca),
+    username: required(secret, reference, "username"),
+    password: required(secret, reference, "password"),
+    label: declaration.name,
+  });
+}
+
+async function transportOf(
+  { spec }: ServerDeclaration,
+  host: Promise<{ value: Host }>,
+  ca: Secret | undefined,
+): Promise<Transport> {
+  const { ami } = spec;
+  if (ami.via === "SSHTunnel") {
+    const { value } = await host;
+    return { kind: "stream", open: () => value.connectTCP(ami.host, ami.port) };
+  }
+  if (ami.tls === undefined) return { kind: "tcp", host: ami.host, port: ami.port };
+  const reference = ami.tls.caSecretRef?.name;
+  return {
+    kind: "tls",
+    host: ami.host,
+    port: ami.port,
+    ...(ca === undefined || reference === undefined ? {} : { ca: required(ca, reference, "ca.crt") }),
+    ...(ami.tls.serverName === undefined ? {} : { serverName: ami.tls.serverName }),
+  };
+}
+
+function required(secret: Secret, name: string, key: string): string {
+  const value = secret
+    .get(key)
+    ?.toString("utf8")
+    .replace(/\r?\n$/, "");
+  if (value !== undefined && value !== "") return value;
+  throw new AsteriskIacError("SecretMissing", `the secret ${name} has no key ${key}`, {
+    hint: `In the secrets' folder that is the file ${name}/${key}.`,
+  });
+}
