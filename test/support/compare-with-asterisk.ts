@@ -1,0 +1,64 @@
+/** Our effective view beside live Asterisk's own: get-config.ts says what is lost on the way. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { expect } from "@jest/globals";
+import fc from "fast-check";
+import { filesOf } from "../../core/conf/document.ts";
+import { type Loaded, load } from "../../core/conf/load.ts";
+import type { LabServer } from "../../lab/lab.ts";
+import { confDirectory } from "./conf-arbitraries.ts";
+import { contentsOf, GetConfigSession, toAnswer } from "./get-config.ts";
+
+const batch = 200;
+
+/** An AMI session with a server of the lab. */
+export async function openSession(server: LabServer | undefined): Promise<GetConfigSession> {
+  if (server === undefined) throw new Error("the lab has no server");
+  return GetConfigSession.open(server.amiPort, server.amiUsername, server.amiPassword);
+}
+
+/** Writes files into a server's configuration directory. */
+export async function put(server: LabServer, contents: ReadonlyMap<string, Buffer>): Promise<void> {
+  const at = (path: string) => join(server.configDirectory, path);
+  const folders = new Set([...contents.keys()].map((path) => dirname(at(path))));
+  for (const folder of folders) await mkdir(folder, { recursive: true });
+  await Promise.all([...contents].map(([path, bytes]) => writeFile(at(path), bytes)));
+}
+
+/** Our reading, with a limit that circles of generated files reach soon. */
+export function read(root: string, contents: ReadonlyMap<string, Buffer>, asterisk: number): Loaded {
+  return load(root, filesOf(contents), { asteriskVersion: asterisk, sizeLimit: 1_000_000 });
+}
+
+/**
+ * Puts `count` generated directories onto the server and compares each root file.
+ * @returns how many of them Asterisk accepts, and how many were left out because it would never end reading them
+ */
+export async function compareGenerated(
+  server: LabServer,
+  session: GetConfigSession,
+  asterisk: number,
+  { count, seed }: { count: number; seed: number },
+): Promise<{ valid: number; endless: number }> {
+  const samples = fc.sample(confDirectory, { numRuns: count, seed });
+  const seen = { valid: 0, endless: 0 };
+  for (let first = 0; first < samples.length; first += batch) {
+    const asked: { root: string; contents: Map<string, Buffer>; loaded: Loaded }[] = [];
+    for (const [index, files] of samples.slice(first, first + batch).entries()) {
+      const root = `generated/${first + index}/root.conf`;
+      const contents = contentsOf(dirname(root), files);
+      const loaded = read(root, contents, asterisk);
+      const endless = ["inherits-itself", "nested-too-deep", "too-large"];
+      if (endless.includes(loaded.invalid?.kind ?? "")) seen.endless++;
+      else asked.push({ root, contents, loaded });
+      if (loaded.invalid === undefined) seen.valid++;
+    }
+    await put(server, new Map(asked.flatMap(({ contents }) => [...contents])));
+    const answers = await session.getConfig(asked.map(({ root }) => root));
+    for (const [index, { loaded, contents }] of asked.entries()) {
+      const files = [...contents].map(([path, bytes]) => [path, bytes.toString("latin1")]);
+      expect({ seed, files, answer: toAnswer(loaded) }).toEqual({ seed, files, answer: answers[index] });
+    }
+  }
+  return seen;
+}
