@@ -1,0 +1,32 @@
+import { readdir, readFile, readlink } from "node:fs/promises";
+import { connect } from "node:net";
+
+/** The PID namespace of a process, as `/proc` names it; undefined if it has ended. */
+export async function pidNamespace(pid: number | string): Promise<string | undefined> {
+  return readlink(`/proc/${pid}/ns/pid`).catch(() => undefined);
+}
+
+/** The processes of this machine that live in a PID namespace. */
+export async function processesIn(namespace: string): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const namespaces = await Promise.all(pids.map(pidNamespace));
+  return pids.filter((_, index) => namespaces[index] === namespace);
+}
+
+/** The mounts that any process of this machine sees below a directory. */
+export async function mountsBelow(directory: string): Promise<string[]> {
+  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+  const tables = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/mountinfo`, "utf8").catch(() => "")),
+  );
+  return [...new Set(tables.join("\n").split("\n"))].filter((line) => line.includes(`${directory}/`));
+}
+
+/** Whether somebody listens on a TCP port of loopback. */
+export function isListening(port: number): Promise<boolean> {
+  const socket = connect({ port, host: "127.0.0.1" });
+  return new Promise<boolean>((resolve) => {
+    socket.once("connect", () => resolve(true));
+    socket.once("error", () => resolve(false));
+  }).finally(() => socket.destroy());
+}
