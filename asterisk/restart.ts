@@ -1,0 +1,197 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { AsteriskIacError, asAsteriskIacError } from "../core/errors.ts";
+import type { AMISession } from "./ami/session.ts";
+import { runCommands } from "./asterisk-command.ts";
+import type { Host } from "./host.ts";
+import { askStatus, type LiveStatus } from "./live.ts";
+import type { Evidence } from "./reload.ts";
+
+/**
+ * `now` hangs up every call; `gracefully` takes no new calls and waits for the last one to end; `convenient` goes on
+ * taking calls and waits for a moment without any.
+ */
+export type RestartWhen = "now" | "gracefully" | "convenient";
+
+export interface RestartResult {
+  readonly when: RestartWhen;
+  /** Start-up times in the server's local time: they differ, else there was no restart and no result. */
+  readonly startedBefore: string;
+  readonly startedAfter: string;
+  /** From the command to FullyBooted (or to the login, where the account can't see that). */
+  readonly tookMs: number;
+  readonly evidence: readonly Evidence[];
+}
+
+const commands: Readonly<Record<RestartWhen, string>> = {
+  now: "core restart now",
+  gracefully: "core restart gracefully",
+  convenient: "core restart when convenient",
+};
+
+/**
+ * Restarts Asterisk by its CLI over the host, once, and waits until a new one is up: AMI lost, logged in again,
+ * FullyBooted, and a start-up time that changed. Rejects with `RestartFailed` when Asterisk refuses the command and
+ * `TimedOut` after `deadlineMs` (default 60,000), saying in what state it is and how to call it off.
+ */
+export async function restart(
+  server: { readonly session: AMISession; readonly host: Host },
+  when: RestartWhen,
+  options: { readonly deadlineMs?: number } = {},
+): Promise<RestartResult> {
+  const { session, host } = server;
+  const deadlineMs = options.deadlineMs ?? 60_000;
+  const before = await askStatus(session);
+  await outliveFirstSecond(host);
+  const startedAt = performance.now();
+  const remainingMs = () => Math.max(0, deadlineMs - (performance.now() - startedAt));
+
+  const losses = watchLosses(session);
+  try {
+    const refused = command(host, when, deadlineMs);
+    let after: LiveStatus | undefined;
+    while (after === undefined || after.startupTime === before.startupTime) {
+      const lost = await Promise.race([losses.next(remainingMs()), refused]);
+      if (!lost) throw await stillWaiting(session, when, before, deadlineMs);
+      after = await comeBack(session, remainingMs(), deadlineMs);
+    }
+    const tookMs = Math.round(performance.now() - startedAt);
+    const evidence = [
+      { source: "AMI connection", observed: true, saw: `lost: ${losses.reason()}, then logged in again` },
+      session.fullyBooted
+        ? { source: "FullyBooted", observed: true, saw: "seen after the login" }
+        : { source: "FullyBooted", observed: false, saw: "this AMI account has no read=system" },
+      { source: "CoreStartupTime", observed: true, saw: `${before.startupTime} → ${after.startupTime}` },
+    ];
+    return { when, startedBefore: before.startupTime, startedAfter: after.startupTime, tookMs, evidence };
+  } finally {
+    losses.stop();
+  }
+}
+
+/** Start-up times count seconds: of an Asterisk that is younger than one, the next could not be told. */
+async function outliveFirstSecond(host: Host): Promise<void> {
+  for (let tries = 0; tries < 10; tries += 1) {
+    const [uptime = ""] = await runCommands(host, ["core show uptime seconds"]);
+    if (!/^System uptime: 0$/m.test(uptime)) return;
+    await delay(200);
+  }
+}
+
+/** Counts losses from before the command on, so that none falls between two waits. */
+function watchLosses(session: AMISession) {
+  let losses = 0;
+  let reason = "";
+  let wake: () => void = () => undefined;
+  const stop = session.onLost((why) => {
+    losses += 1;
+    reason = why.message;
+    wake();
+  });
+  return {
+    stop,
+    reason: () => reason,
+    /** Whether a loss that was not taken yet comes before the deadline. */
+    async next(deadlineMs: number): Promise<boolean> {
+      let timer: NodeJS.Timeout | undefined;
+      if (losses === 0) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          timer = setTimeout(resolve, deadlineMs);
+        });
+        clearTimeout(timer);
+      }
+      if (losses === 0) return false;
+      losses = 0;
+      return true;
+    },
+  };
+}
+
+/**
+ * Gives the command. Rejects when Asterisk refuses it; else never settles: `asterisk -rx` ends when it will (Asterisk
+ * answers only once it restarts, by closing the socket), and only AMI's loss says that it does.
+ */
+function command(host: Host, when: RestartWhen, deadlineMs: number): Promise<never> {
+  return new Promise((_, reject) => {
+    runCommands(host, [commands[when]], { timeoutMs: deadlineMs }).then(
+      ([output = ""]) => {
+        if (/^(No such command|You do not have permission)/m.test(output)) {
+          reject(
+            new AsteriskIacError(
+              "RestartFailed",
+              `Asterisk refused \`${commands[when]}\`: ${output.trim()}`,
+              {
+                hint: "cli_permissions.conf on the server may deny it.",
+              },
+            ),
+          );
+        }
+      },
+      (thrown: unknown) => {
+        const error = asAsteriskIacError(thrown);
+        // The restart itself can cut the command short, and a graceful one outlives its deadline.
+        if (error.code === "TimedOut" || error.code === "UnexpectedAnswer") return;
+        reject(error);
+      },
+    );
+  });
+}
+
+/** The status of whatever came back; `undefined` where it is lost once more. */
+async function comeBack(
+  session: AMISession,
+  remainingMs: number,
+  deadlineMs: number,
+): Promise<LiveStatus | undefined> {
+  try {
+    await session.restored(remainingMs);
+    return await askStatus(session);
+  } catch (thrown) {
+    const error = asAsteriskIacError(thrown);
+    if (error.code === "ConnectionLost" && !session.isConnected) return undefined;
+    if (error.next === "Stalled") throw error;
+    throw new AsteriskIacError(
+      "TimedOut",
+      `Asterisk stopped and was not back after ${seconds(deadlineMs)}.`,
+      {
+        where: { server: session.label },
+        hint: "Look at the service on the server (`systemctl status asterisk`) and at the end of Asterisk's log.",
+        cause: error,
+      },
+    );
+  }
+}
+
+async function stillWaiting(
+  session: AMISession,
+  when: RestartWhen,
+  before: LiveStatus,
+  deadlineMs: number,
+): Promise<AsteriskIacError> {
+  // While it shuts down gracefully Asterisk answers nothing over AMI; the count from before is then the last one known.
+  const now = await askStatus(session).catch(() => undefined);
+  const count =
+    now === undefined
+      ? `${before.activeChannels} channels were up when it was asked for`
+      : `${now.activeChannels} channels are up`;
+  const state: Readonly<Record<RestartWhen, string>> = {
+    now: "it was told to hang up every call and has not ended",
+    gracefully: `it takes no new calls and waits for the last one to end (${count})`,
+    convenient: `it waits for a moment without calls (${count})`,
+  };
+  return new AsteriskIacError(
+    "TimedOut",
+    `Asterisk did not restart within ${seconds(deadlineMs)}: ${state[when]}.`,
+    {
+      next: when === "now" ? "Stalled" : "Waiting",
+      where: { server: session.label },
+      hint:
+        'The restart stays asked for and still comes. On the server, `asterisk -rx "core abort shutdown"` calls it ' +
+        'off and `asterisk -rx "core restart now"` overrides it and hangs up.',
+    },
+  );
+}
+
+function seconds(milliseconds: number): string {
+  return `${milliseconds / 1000} s`;
+}
