@@ -155,7 +155,23 @@ function readServer(document: Document.Parsed, { file, lines, mistakes, servers 
       message: `AsteriskServer ${name} has the same source directory as ${declared.name}`,
     });
   }
+  for (const declared of servers.values()) {
+    const address = addressOf(resource);
+    if (address === undefined || addressOf(declared.resource) !== address) continue;
+    mistakes.push({
+      file,
+      line,
+      message: `AsteriskServer ${name} is the same machine and configuration directory as ${declared.name}`,
+    });
+  }
   servers.set(name, { name, resource, file, line, sourceDirectory });
+}
+
+/** Where a server is, as far as the manifest tells; two of the same are one server. */
+function addressOf({ spec }: AsteriskServer): string | undefined {
+  return spec.ssh === undefined
+    ? undefined
+    : `${spec.ssh.host}:${spec.ssh.port} ${spec.configDirectory ?? ""}`;
 }
 
 function readSecret(document: Document.Parsed, { file, lines, mistakes, secrets }: Reading): void {

@@ -31,7 +31,30 @@ export interface Pass {
 /** The secret that holds the record key, and its key there. */
 const recordKeySecret = { name: "asterisk-iac", key: "record-key" };
 
+/** The machines that a run has seen, by the server that was declared for them. */
+export class SeenServers {
+  readonly #names = new Map<string, string>();
+
+  /** Throws `DuplicateServer` when another server of this run is the same machine and configuration directory. */
+  claim(name: string, machineId: string, realPath: string): void {
+    const identity = `${machineId} ${realPath}`;
+    const other = this.#names.get(identity) ?? name;
+    if (other !== name) {
+      throw new AsteriskIacError(
+        "DuplicateServer",
+        `${name} and ${other} are one machine with one configuration directory`,
+        {
+          hint: "Declare it once: two sources for one server would overwrite each other.",
+        },
+      );
+    }
+    this.#names.set(identity, name);
+  }
+}
+
 export interface PassOptions {
+  /** What the servers of one run share, so that no machine is worked on under two names. */
+  readonly seen: SeenServers;
   /** A record key is made where there is none: only an import may, since records made before would be lost. */
   readonly importing?: boolean;
   /** A new record takes the place of the old one, so the old one's key does not matter. */
@@ -49,16 +72,25 @@ export async function withPass<T>(
   const record =
     recordText === undefined ? undefined : parseImportRecord(recordText, declaration.source.recordFile);
   const key = await recordKey(declaration, secrets, record, options);
-  return withSession(declaration, secrets, async (session) => work(await look(session, key, record)));
+  return withSession(declaration, secrets, async (session) =>
+    work(await look(session, key, record, options.seen)),
+  );
 }
 
-async function look(session: ServerSession, key: RecordKey, record: ImportRecord | undefined): Promise<Pass> {
+async function look(
+  session: ServerSession,
+  key: RecordKey,
+  record: ImportRecord | undefined,
+  seen: SeenServers,
+): Promise<Pass> {
   const { declaration, host, ami } = session;
   const status = askStatus(ami);
   // Awaited below; a failure of the listing must not leave it unhandled.
   status.catch(() => undefined);
   const configDirectory = declaration.spec.configDirectory ?? (await askInstallation(host)).configDirectory;
   const listing = await observeFiles(host, { configDirectory });
+  const machine = machineIdOf(listing.machineId);
+  seen.claim(declaration.name, machine, listing.realPath);
   const { asteriskVersion, activeChannels } = await status;
   const files = listing.files.map((file) => {
     const generator = listing.distribution.generatedBy(file.path);
@@ -71,7 +103,7 @@ async function look(session: ServerSession, key: RecordKey, record: ImportRecord
     configDirectory,
     realPath: listing.realPath,
     files,
-    identity: key.identity(machineId(listing.machineId), listing.realPath),
+    identity: key.identity(machine, listing.realPath),
     key,
     record,
     read: async (paths) => (paths.length === 0 ? new Map<string, Buffer>() : readFiles(host, listing, paths)),
@@ -79,7 +111,7 @@ async function look(session: ServerSession, key: RecordKey, record: ImportRecord
   };
 }
 
-function machineId(id: string | undefined): string {
+function machineIdOf(id: string | undefined): string {
   if (id !== undefined && id !== "") return id;
   throw new AsteriskIacError(
     "IdentityUnknown",

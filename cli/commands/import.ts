@@ -2,7 +2,7 @@ import { Command } from "commander";
 import type { ImportRecord } from "../../core/record.ts";
 import type { ImportResult } from "../../engine/import.ts";
 import { countOutcomes, importServer } from "../../engine/import.ts";
-import { withPass } from "../../engine/pass.ts";
+import { SeenServers, withPass } from "../../engine/pass.ts";
 import { serverContext } from "../context.ts";
 import { presentFleet } from "../fleet.ts";
 import type { Shell } from "../program.ts";
@@ -27,12 +27,13 @@ Examples:
     )
     .action(async (names: string[], options: { again?: boolean }, command: Command) => {
       const { servers, secrets, output } = await serverContext(command, names);
+      const seen = new SeenServers();
       const results = await presentFleet(
         shell.terminal,
         output,
         servers,
         (server) =>
-          withPass(server, secrets, { importing: true, again: options.again === true }, (pass) =>
+          withPass(server, secrets, { seen, importing: true, again: options.again === true }, (pass) =>
             importServer(pass, { again: options.again === true }),
           ),
         { command: "import", text, json },

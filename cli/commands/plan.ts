@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Plan } from "../../core/plan.ts";
 import { hasPendingChanges } from "../../core/plan.ts";
-import { withPass } from "../../engine/pass.ts";
+import { SeenServers, withPass } from "../../engine/pass.ts";
 import { planServer } from "../../engine/plan.ts";
 import { serverContext } from "../context.ts";
 import { presentFleet } from "../fleet.ts";
@@ -25,11 +25,12 @@ Examples:
     )
     .action(async (names: string[], options: { detailedExitcode?: boolean }, command: Command) => {
       const { servers, secrets, output } = await serverContext(command, names);
+      const seen = new SeenServers();
       const results = await presentFleet(
         shell.terminal,
         output,
         servers,
-        (server) => withPass(server, secrets, {}, planServer),
+        (server) => withPass(server, secrets, { seen }, planServer),
         {
           command: "plan",
           text: (_, plan, paint) => planText(plan, paint),

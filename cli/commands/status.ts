@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { withPass } from "../../engine/pass.ts";
+import { SeenServers, withPass } from "../../engine/pass.ts";
 import type { ServerStatus } from "../../engine/status.ts";
 import { statusServer } from "../../engine/status.ts";
 import { serverContext } from "../context.ts";
@@ -23,11 +23,12 @@ Examples:
     )
     .action(async (names: string[], _options: object, command: Command) => {
       const { servers, secrets, output } = await serverContext(command, names);
+      const seen = new SeenServers();
       const results = await presentFleet(
         shell.terminal,
         output,
         servers,
-        (server) => withPass(server, secrets, {}, statusServer),
+        (server) => withPass(server, secrets, { seen }, statusServer),
         {
           command: "status",
           text,

@@ -8,7 +8,7 @@ const server = (name: string, spec = ""): string => `apiVersion: asterisk-iac.de
 kind: AsteriskServer
 metadata: { name: ${name} }
 spec:
-  ssh: { host: pbx.example.com, user: admin }
+  ssh: { host: ${name.toLowerCase()}.example.com, user: admin }
   ami: { credentialsSecretRef: { name: ${name}-ami } }
 ${spec}`;
 
