@@ -1,0 +1,84 @@
+/**
+ * Every console block of the documents runs, in order, and prints what the document says. What differs from run to run
+ * (ports, times, versions) is compared by its shape. `UPDATE_DOCS=1 npm test -- test/docs` writes the real output in.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { spawnSync } from "node:child_process";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { labDown } from "../../lab/lab.ts";
+
+const repository = join(import.meta.dirname, "..", "..");
+const documents = ["README.md", "docs/cli.md", "docs/lint.md"];
+
+/** Where the commands run: `examples/` is there, and `npx asteriskctl` is this checkout's. */
+const tour = mkdtempSync(join(tmpdir(), "asterisk-iac-tour-"));
+
+beforeAll(() => {
+  cpSync(join(repository, "examples"), join(tour, "examples"), { recursive: true });
+  mkdirSync(join(tour, "bin"));
+  writeFileSync(
+    join(tour, "bin/npx"),
+    `#!/bin/sh\nshift\nexec "${process.execPath}" "${repository}/cli/main.ts" "$@"\n`,
+  );
+  chmodSync(join(tour, "bin/npx"), 0o755);
+});
+
+afterAll(async () => {
+  await labDown({ directory: join(tour, "lab") });
+  rmSync(tour, { recursive: true, force: true });
+});
+
+/** What may differ between two runs. */
+function shape(text: string): string {
+  return text
+    .replaceAll(tour, "/tmp/tour")
+    .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+Z)?/g, "<time>")
+    .replace(/\d+(\.\d+)? ms/g, "<ms>")
+    .replace(/(127\.0\.0\.1:|port )\d+/g, "$1<port>")
+    .replace(/22\.\d+\.\d+[^ ,]*/g, "<version>")
+    .replace(/plan [0-9a-f]{12}/g, "plan <hash>")
+    .replace(/ +/g, " ")
+    .trimEnd();
+}
+
+function run(command: string): string {
+  const { stdout, stderr } = spawnSync("bash", ["-c", `${command} 2>&1`], {
+    cwd: tour,
+    encoding: "utf8",
+    env: { ...process.env, PATH: `${tour}/bin:${process.env["PATH"]}`, NO_COLOR: "1" },
+  });
+  return (stdout + stderr).trimEnd();
+}
+
+describe.each(documents)("%s", (name) => {
+  const file = join(repository, name);
+  const text = readFileSync(file, "utf8");
+  const blocks = [...text.matchAll(/```console\n(.*?)```/gs)].map((match) => match[1] ?? "");
+
+  test("has console blocks that print what it says", () => {
+    expect(blocks.length).toBeGreaterThan(0);
+    let updated = text;
+    for (const block of blocks) {
+      const commands = block.split(/^(?=\$ )/m).map((part) => {
+        const [command = "", ...output] = part.trimEnd().split("\n");
+        return { command: command.slice(2), said: output.join("\n") };
+      });
+      const real = commands.map(({ command, said }) => ({ command, said, printed: run(command) }));
+      if (process.env["UPDATE_DOCS"] === "1") {
+        const written = real
+          .map(
+            ({ command, printed }) =>
+              `$ ${command}\n${printed === "" ? "" : `${printed.replaceAll(tour, "/tmp/tour")}\n`}`,
+          )
+          .join("");
+        updated = updated.replace(block, () => written);
+        continue;
+      }
+      for (const { command, said, printed } of real)
+        expect(`$ ${command}\n${shape(printed)}`).toBe(`$ ${command}\n${shape(said)}`);
+    }
+    if (updated !== text) writeFileSync(file, updated);
+  });
+});
