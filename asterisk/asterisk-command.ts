@@ -30,7 +30,7 @@ done
  * What Asterisk's CLI prints for each command, by `asterisk -rx`, all in one round trip, without ANSI sequences and
  * the newlines at its end. The exit code says nothing about the command itself (asterisk -rx exits 0 whatever it
  * answers): judge the text. Rejects with `InvalidArgument` before anything is sent, `Unreachable` where Asterisk's
- * socket can't be reached, and what `host.run` rejects with.
+ * socket can't be reached, `PermissionDenied` where cli_permissions.conf says so, and what `host.run` rejects with.
  */
 export async function runCommands(
   host: Host,
@@ -55,6 +55,11 @@ export async function runCommands(
     const [code, user = "?"] = end.trim().split(" ");
     const text = stripANSI(output);
     if (code !== "0") throw noSocket(stripANSI(stderr), code ?? "?", user);
+    if (text.startsWith("You don't have permissions to run ")) {
+      throw new AsteriskIacError("PermissionDenied", `Asterisk's CLI denied user ${user} \`${command}\`.`, {
+        hint: "cli_permissions.conf on the server denies it; `cli show permissions` lists what it says.",
+      });
+    }
     return text;
   });
 }

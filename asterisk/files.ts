@@ -166,7 +166,7 @@ function* batches(files: readonly ObservedFile[]): Iterable<ObservedFile[]> {
     batch.push(file);
     size += file.size;
   }
-  yield batch;
+  if (batch.length > 0) yield batch;
 }
 
 /** All files one after the other, told apart by the sizes that were listed: wrong after one that changed. */

@@ -30,7 +30,10 @@ export interface Host {
   run(script: string, options?: ScriptOptions): Promise<ScriptResult>;
   /** Opens a TCP connection from the host's side (SSH direct-tcpip, or this machine's own). */
   connectTCP(host: string, port: number): Promise<Duplex>;
-  /** Round trips so far on this connection, once it was up. */
+  /**
+   * Round trips so far, once the connection was up: each script and each TCP connection counts as one. (Over SSH a shell
+   * is started ahead, so that a script does not wait for its channel.)
+   */
   readonly roundTrips: number;
   close(): Promise<void>;
 }

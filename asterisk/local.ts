@@ -5,7 +5,7 @@ import { userInfo } from "node:os";
 import type { Duplex } from "node:stream";
 import { AsteriskIacError, asAsteriskIacError } from "../core/errors.ts";
 import type { Host, ScriptOptions, ScriptResult } from "./host.ts";
-import { KILL_SCRIPT, runIn, shellCommand, sudoersLine } from "./shell.ts";
+import { KILL_SCRIPT, compile, runIn, shellCommand, sudoersLine } from "./shell.ts";
 import type { Shell } from "./shell.ts";
 
 export interface LocalOptions {
@@ -43,7 +43,8 @@ class LocalHost implements Host {
     this.#roundTrips += 1;
     try {
       this.#refuseIfClosed();
-      return await runIn(this.#start(), script, options);
+      const program = compile(script, options.args);
+      return await runIn(this.#start(), program, options);
     } catch (error) {
       throw asAsteriskIacError(error).on(this.#options.label);
     }
@@ -106,12 +107,8 @@ class LocalHost implements Host {
 
   /** What sudo started belongs to another user: only that one may signal it. */
   async #killAsOwner(pid: number): Promise<void> {
-    const shell = this.#start();
-    const args = [String(pid)];
-    await runIn({ ...shell, kill: () => Promise.resolve() }, KILL_SCRIPT, {
-      args,
-      timeoutMs: KILL_TIMEOUT_MS,
-    });
+    const shell = { ...this.#start(), kill: () => Promise.resolve() };
+    await runIn(shell, compile(KILL_SCRIPT, [String(pid)]), { timeoutMs: KILL_TIMEOUT_MS });
   }
 }
 
@@ -125,7 +122,7 @@ function killGroup(child: ChildProcess): void {
 
 function notStarted(program: string, error: Error): AsteriskIacError {
   return new AsteriskIacError("PermissionDenied", `${program} could not be started: ${error.message}.`, {
-    hint: program === "sudo" ? "Install sudo, or run as the user that owns the files without `become`." : "",
+    ...(program === "sudo" ? { hint: "Install sudo, or run as the files' owner without `become`." } : {}),
     cause: error,
   });
 }

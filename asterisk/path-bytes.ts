@@ -2,8 +2,8 @@
  * File names on a server are bytes, mostly UTF-8. A byte that is not becomes one lone surrogate, U+DC80 to U+DCFF (as
  * Python's `surrogateescape`), so that every name has exactly one string and the way back gives the same bytes.
  */
-export function pathFromBytes(bytes: Uint8Array): string {
-  const text = Buffer.from(bytes).toString("utf8");
+export function pathFromBytes(bytes: Buffer): string {
+  const text = bytes.toString("utf8");
   if (!text.includes("\ufffd")) return text;
   let path = "";
   for (let at = 0; at < bytes.length;) {
@@ -40,15 +40,11 @@ function readable(path: string): string {
   );
 }
 
-function characterAt(bytes: Uint8Array, at: number): string | undefined {
-  for (let length = 1; length <= 4 && at + length <= bytes.length; length++) {
-    try {
-      return decoder.decode(bytes.subarray(at, at + length));
-    } catch {
-      // Not whole yet, or not UTF-8.
-    }
-  }
-  return undefined;
+/** The character that begins there, if it is whole and valid UTF-8. */
+function characterAt(bytes: Buffer, at: number): string | undefined {
+  const first = bytes[at] as number;
+  const length = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  const encoded = bytes.subarray(at, at + length);
+  const text = encoded.toString("utf8");
+  return Buffer.from(text).equals(encoded) ? text : undefined;
 }
-
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -30,8 +30,8 @@ const commands: Readonly<Record<RestartWhen, string>> = {
 
 /**
  * Restarts Asterisk by its CLI over the host, once, and waits until a new one is up: AMI lost, logged in again,
- * FullyBooted, and a start-up time that changed. Rejects with `RestartFailed` when Asterisk refuses the command and
- * `TimedOut` after `deadlineMs` (default 60,000), saying in what state it is and how to call it off.
+ * FullyBooted, and a start-up time that changed. Rejects with `PermissionDenied` where cli_permissions.conf denies the command
+ * and `TimedOut` after `deadlineMs` (default 60,000), saying in what state it is and how to call it off.
  */
 export async function restart(
   server: { readonly session: AMISession; readonly host: Host },
@@ -47,7 +47,7 @@ export async function restart(
 
   const losses = watchLosses(session);
   try {
-    const refused = command(host, when, deadlineMs);
+    const refused = command(host, session.label, when, deadlineMs);
     let after: LiveStatus | undefined;
     while (after === undefined || after.startupTime === before.startupTime) {
       const lost = await Promise.race([losses.next(remainingMs()), refused]);
@@ -81,28 +81,32 @@ async function outliveFirstSecond(host: Host): Promise<void> {
 function watchLosses(session: AMISession) {
   let losses = 0;
   let reason = "";
-  let wake: () => void = () => undefined;
-  const stop = session.onLost((why) => {
+  let endWait: () => void = () => undefined;
+  const off = session.onLost((why) => {
     losses += 1;
     reason = why.message;
-    wake();
+    endWait();
   });
   return {
-    stop,
     reason: () => reason,
     /** Whether a loss that was not taken yet comes before the deadline. */
     async next(deadlineMs: number): Promise<boolean> {
-      let timer: NodeJS.Timeout | undefined;
       if (losses === 0) {
         await new Promise<void>((resolve) => {
-          wake = resolve;
-          timer = setTimeout(resolve, deadlineMs);
+          const timer = setTimeout(resolve, deadlineMs);
+          endWait = () => {
+            clearTimeout(timer);
+            resolve();
+          };
         });
-        clearTimeout(timer);
       }
       if (losses === 0) return false;
       losses = 0;
       return true;
+    },
+    stop() {
+      off();
+      endWait();
     },
   };
 }
@@ -111,27 +115,23 @@ function watchLosses(session: AMISession) {
  * Gives the command. Rejects when Asterisk refuses it; else never settles: `asterisk -rx` ends when it will (Asterisk
  * answers only once it restarts, by closing the socket), and only AMI's loss says that it does.
  */
-function command(host: Host, when: RestartWhen, deadlineMs: number): Promise<never> {
+function command(host: Host, label: string, when: RestartWhen, deadlineMs: number): Promise<never> {
   return new Promise((_, reject) => {
     runCommands(host, [commands[when]], { timeoutMs: deadlineMs }).then(
       ([output = ""]) => {
-        if (/^(No such command|You do not have permission)/m.test(output)) {
-          reject(
-            new AsteriskIacError(
-              "RestartFailed",
-              `Asterisk refused \`${commands[when]}\`: ${output.trim()}`,
-              {
-                hint: "cli_permissions.conf on the server may deny it.",
-              },
-            ),
-          );
-        }
+        if (!output.startsWith("No such command")) return;
+        reject(
+          new AsteriskIacError("RestartFailed", `Asterisk does not know \`${commands[when]}\`.`, {
+            where: { server: label },
+            hint: "See what its CLI offers: `core show help core restart`.",
+          }),
+        );
       },
       (thrown: unknown) => {
         const error = asAsteriskIacError(thrown);
         // The restart itself can cut the command short, and a graceful one outlives its deadline.
         if (error.code === "TimedOut" || error.code === "UnexpectedAnswer") return;
-        reject(error);
+        reject(error.on(label));
       },
     );
   });

@@ -55,18 +55,50 @@ export function shellCommandLine(become?: string): string {
     .join(" ");
 }
 
+/** A script on its way to a shell: the line that the shell waits for, and the marker that its answer stands between. */
+export interface Program {
+  readonly line: string;
+  readonly marker: string;
+}
+
+/** Makes a script and its arguments a program. Rejects a NUL, which no shell can take (`InvalidArgument`). */
+export function compile(script: string, args: readonly string[] = []): Program {
+  const marker = randomBytes(16).toString("hex");
+  const program = [
+    `printf '%s %d.' ${marker} "$$"; printf %s ${marker} >&2`,
+    "LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL PATH",
+    "cd /",
+    ["set --", ...args.map(quote)].join(" "),
+    "(",
+    script,
+    ")",
+    `printf '%s %d.' ${marker} "$?"`,
+  ].join("\n");
+  if (program.includes("\0"))
+    throw new AsteriskIacError("InvalidArgument", "A script or one of its arguments holds a NUL byte.");
+  let line = "";
+  for (const byte of Buffer.from(program)) {
+    const plain = byte >= 0x20 && byte < 0x7f && byte !== 0x5c;
+    line += plain ? String.fromCharCode(byte) : `\\0${byte.toString(8).padStart(3, "0")}`;
+  }
+  return { line: `${line}\n`, marker };
+}
+
 /**
- * Runs one script in a waiting shell. Only what the script itself printed is answered: whatever start-up files print
+ * Runs one program in a waiting shell. Only what the script itself printed is answered: whatever start-up files print
  * comes before a marker, whatever an exit trap prints comes after one, and an answer without its end is an error.
  */
-export async function runIn(shell: Shell, script: string, options: ScriptOptions): Promise<ScriptResult> {
-  const marker = randomBytes(16).toString("hex");
+export async function runIn(
+  shell: Shell,
+  { line, marker }: Program,
+  options: Omit<ScriptOptions, "args">,
+): Promise<ScriptResult> {
   const limit = options.maxOutputBytes ?? DEFAULT_MAX_OUTPUT_BYTES;
   const stdout = collect(shell.stdout, limit + 64 * 1024, "refuse");
   const stderr = collect(shell.stderr, MAX_STDERR_BYTES, "cut");
   // A script need not read its input to the end.
   shell.stdin.on("error", () => undefined);
-  shell.stdin.write(programLine(script, options.args ?? [], marker));
+  shell.stdin.write(line);
   shell.stdin.end(options.stdin);
 
   const timeoutMs = timeoutOf(options);
@@ -105,27 +137,6 @@ IFS= read -r stat < "/proc/$1/stat" || exit 0
 set -- \${stat##*) }
 kill -9 "-$3"
 `;
-
-function programLine(script: string, args: readonly string[], marker: string): string {
-  const program = [
-    `printf '%s %d.' ${marker} "$$"; printf %s ${marker} >&2`,
-    "LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL PATH",
-    "cd /",
-    ["set --", ...args.map(quote)].join(" "),
-    "(",
-    script,
-    ")",
-    `printf '%s %d.' ${marker} "$?"`,
-  ].join("\n");
-  if (program.includes("\0"))
-    throw new AsteriskIacError("InvalidArgument", "A script or one of its arguments holds a NUL byte.");
-  let line = "";
-  for (const byte of Buffer.from(program)) {
-    const plain = byte >= 0x20 && byte < 0x7f && byte !== 0x5c;
-    line += plain ? String.fromCharCode(byte) : `\\0${byte.toString(8).padStart(3, "0")}`;
-  }
-  return `${line}\n`;
-}
 
 /** One word in POSIX sh: between single quotes nothing is special but the quote itself. */
 function quote(word: string): string {

@@ -1,8 +1,8 @@
 import type { Algorithms, ServerHostKeyAlgorithm } from "ssh2";
 
 /**
- * What we accept, the cheapest first: curve25519 costs a tenth of the other key exchanges. Nothing with SHA-1, CBC,
- * DSA or a MAC before encryption's end; a server that offers only those is refused.
+ * What we accept, the cheapest first: curve25519 costs a tenth of the other key exchanges. Nothing with SHA-1, MD5,
+ * CBC or DSA; a server that offers only those is refused.
  */
 const KEY_EXCHANGE = [
   "curve25519-sha256",

@@ -13,7 +13,7 @@ import type { HostKeyPolicy } from "./host-key.ts";
 export interface Deadlines {
   /** From the first packet to the login, in total. Default 10,000. */
   readonly connectMs?: number;
-  /** How long nothing at all may come from the server before the connection counts as dead. Default 9,000. */
+  /** How long nothing at all may come from the server before the connection counts as dead. Default 8,000. */
   readonly silenceMs?: number;
 }
 
@@ -49,7 +49,7 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
   const login = new Login(user, options.credentials);
   const check = new HostKeyCheck(host, port, options.knownHosts, options.hostKeyPolicy, options.onNewHostKey);
   const negotiation = new Negotiation();
-  const silenceMs = options.deadlines?.silenceMs ?? 9_000;
+  const silenceMs = options.deadlines?.silenceMs ?? 8_000;
   const connectMs = options.deadlines?.connectMs ?? 10_000;
   const client = new ssh2.Client();
   const ready = Promise.withResolvers<undefined>();
@@ -76,21 +76,20 @@ export async function connect(options: ConnectionOptions): Promise<Connection> {
   client.once("handshake", () => (stage = "logging in"));
   client.once("ready", () => {
     clearTimeout(tooLate);
-    silence = watchSilence(socket, silenceMs, () => fail(wentSilent(silenceMs)));
+    silence = watchSilence(socket, silenceMs, () =>
+      fail(connectionLost(`Nothing was heard over SSH for ${silenceMs / 1000} s.`)),
+    );
     ready.resolve(undefined);
   });
   client.on("error", (error: Error & { level?: string; code?: string }) => {
     if (error.level === "agent") login.agentFailed(error.message);
+    else if (silence !== undefined) fail(connectionLost(`The SSH connection broke: ${error.message}.`));
     else fail(explain(error, { options, negotiation, check, login, stage }));
   });
   client.once("close", () => {
     clearTimeout(tooLate);
     clearInterval(silence);
-    fail(
-      new AsteriskIacError("ConnectionLost", "The SSH connection was closed by the server.", {
-        next: "Retry",
-      }),
-    );
+    fail(connectionLost("The SSH connection was closed by the server."));
   });
 
   client.connect({
@@ -177,8 +176,6 @@ function connectTimedOut(options: ConnectionOptions, ms: number, stage: string):
   );
 }
 
-function wentSilent(ms: number): AsteriskIacError {
-  return new AsteriskIacError("ConnectionLost", `Nothing was heard over SSH for ${ms / 1000} s.`, {
-    next: "Retry",
-  });
+function connectionLost(message: string): AsteriskIacError {
+  return new AsteriskIacError("ConnectionLost", message, { next: "Retry" });
 }

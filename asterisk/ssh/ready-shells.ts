@@ -3,6 +3,9 @@ import type { Client, ClientChannel } from "ssh2";
 /** sshd's MaxSessions is 10; two are left for ending what hangs. */
 const MAX_SHELLS = 8;
 
+/** After so many refusals in a row, none of ours being open, the server is believed. */
+const MAX_REFUSALS = 5;
+
 /** The server refused a session while it has others of ours: it allows fewer than we thought. */
 class TooManySessions extends Error {}
 
@@ -16,6 +19,7 @@ export class ReadyShells {
   readonly #exited = new WeakSet<ClientChannel>();
   #limit = MAX_SHELLS;
   #open = 0;
+  #refusals = 0;
   #spare: Promise<ClientChannel> | undefined;
   #waiting: (() => void)[] = [];
 
@@ -47,6 +51,11 @@ export class ReadyShells {
     }
   }
 
+  /** The same beyond the bound and without waiting: to end what hangs. */
+  takeNow(): Promise<ClientChannel> {
+    return this.#start();
+  }
+
   #prepare(): void {
     if (this.#spare !== undefined || this.#waiting.length > 0 || this.#open >= this.#limit) return;
     const spare = this.#start();
@@ -60,14 +69,16 @@ export class ReadyShells {
     this.#open += 1;
     try {
       const channel = await this.#execute();
+      this.#refusals = 0;
       channel.once("exit", () => this.#exited.add(channel));
       channel.once("close", () => this.#freed());
       return channel;
     } catch (error) {
       this.#freed();
       const refused = (error as { reason?: unknown }).reason !== undefined;
-      if (!refused || this.#open === 0) throw error;
-      this.#limit = this.#open;
+      // sshd counts a session for a moment longer than we do, so one refusal of the only one proves little.
+      if (!refused || (this.#open === 0 && ++this.#refusals >= MAX_REFUSALS)) throw error;
+      this.#limit = Math.max(1, this.#open);
       throw new TooManySessions();
     }
   }

@@ -1,8 +1,8 @@
 import type { Duplex } from "node:stream";
 import type { ClientChannel } from "ssh2";
-import { AsteriskIacError, asAsteriskIacError } from "../../core/errors.ts";
+import { AsteriskIacError, asAsteriskIacError, messageOf } from "../../core/errors.ts";
 import type { Host, ScriptOptions, ScriptResult } from "../host.ts";
-import { KILL_SCRIPT, late, runIn, shellCommandLine, sudoersLine, timeoutOf } from "../shell.ts";
+import { KILL_SCRIPT, compile, late, runIn, shellCommandLine, sudoersLine, timeoutOf } from "../shell.ts";
 import type { Shell } from "../shell.ts";
 import { connect } from "./connection.ts";
 import type { Connection, ConnectionOptions } from "./connection.ts";
@@ -15,6 +15,7 @@ export interface SSHOptions extends ConnectionOptions {
   readonly become?: string;
 }
 
+const CONNECT_TIMEOUT_MS = 10_000;
 const KILL_TIMEOUT_MS = 2_000;
 
 /** SSH's reasons for not opening a channel (RFC 4254, 5.1). */
@@ -51,23 +52,25 @@ class SSHHost implements Host {
   async run(script: string, options: ScriptOptions = {}): Promise<ScriptResult> {
     this.#roundTrips += 1;
     return this.#explained(async () => {
+      const program = compile(script, options.args);
+      const allMs = timeoutOf(options);
       const since = performance.now();
-      const channel = await this.#takeShell(timeoutOf(options));
-      const timeoutMs = Math.max(1, timeoutOf(options) - (performance.now() - since));
-      return await runIn(this.#asShell(channel), script, { ...options, timeoutMs });
+      const channel = await inTime(this.#takeShell(), allMs, late(allMs));
+      const timeoutMs = Math.max(1, allMs - (performance.now() - since));
+      return await runIn(this.#asShell(channel), program, { ...options, timeoutMs });
     });
   }
 
   async connectTCP(host: string, port: number): Promise<Duplex> {
     this.#roundTrips += 1;
-    return this.#explained(
-      () =>
-        new Promise((resolve, reject) => {
-          this.#connection.client.forwardOut("127.0.0.1", 0, host, port, (error, channel) =>
-            error ? reject(forwardRefused(error, host, port)) : resolve(channel),
-          );
-        }),
-    );
+    return this.#explained(async () => {
+      const opening = new Promise<ClientChannel>((resolve, reject) => {
+        this.#connection.client.forwardOut("127.0.0.1", 0, host, port, (error, channel) =>
+          error ? reject(forwardRefused(error, host, port)) : resolve(channel),
+        );
+      });
+      return await inTime(opening, CONNECT_TIMEOUT_MS, forwardTimedOut(host, port));
+    });
   }
 
   async close(): Promise<void> {
@@ -75,20 +78,10 @@ class SSHHost implements Host {
     await this.#connection.close();
   }
 
-  async #takeShell(timeoutMs: number): Promise<ClientChannel> {
-    const taken = this.#shells.take().catch((error: unknown) => {
+  #takeShell(): Promise<ClientChannel> {
+    return this.#shells.take().catch((error: unknown) => {
       throw noSession(error);
     });
-    const timedOut = Promise.withResolvers<never>();
-    const timer = setTimeout(() => timedOut.reject(late(timeoutMs)), timeoutMs);
-    try {
-      return await Promise.race([taken, timedOut.promise]);
-    } catch (error) {
-      taken.then((channel) => channel.resume().end()).catch(() => undefined);
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   #asShell(channel: ClientChannel): Shell {
@@ -109,9 +102,9 @@ class SSHHost implements Host {
 
   /** Through another shell, as the user that owns the process: sshd may not signal what sudo started. */
   async #killGroup(pid: number): Promise<void> {
-    const channel = await this.#takeShell(KILL_TIMEOUT_MS);
+    const channel = await inTime(this.#shells.takeNow(), KILL_TIMEOUT_MS, late(KILL_TIMEOUT_MS));
     const shell = { ...this.#asShell(channel), kill: () => Promise.resolve(channel.close()) };
-    await runIn(shell, KILL_SCRIPT, { args: [String(pid)], timeoutMs: KILL_TIMEOUT_MS });
+    await runIn(shell, compile(KILL_SCRIPT, [String(pid)]), { timeoutMs: KILL_TIMEOUT_MS });
   }
 
   async #explained<T>(action: () => Promise<T>): Promise<T> {
@@ -124,13 +117,37 @@ class SSHHost implements Host {
   }
 }
 
+/** A channel, if it opens in time; one that comes too late is closed. */
+async function inTime(
+  opening: Promise<ClientChannel>,
+  timeoutMs: number,
+  tooLate: AsteriskIacError,
+): Promise<ClientChannel> {
+  const deadline = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    deadline.reject(tooLate);
+    opening.then((channel) => channel.resume().end()).catch(() => undefined);
+  }, timeoutMs);
+  try {
+    return await Promise.race([opening, deadline.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 function noSession(error: unknown): AsteriskIacError {
-  if (error instanceof AsteriskIacError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new AsteriskIacError("UnexpectedAnswer", `The SSH server opened no session: ${message}.`, {
+  return new AsteriskIacError("UnexpectedAnswer", `The SSH server opened no session: ${messageOf(error)}.`, {
     hint: "Check MaxSessions and ForceCommand in its sshd_config.",
     cause: error,
   });
+}
+
+function forwardTimedOut(host: string, port: number): AsteriskIacError {
+  return new AsteriskIacError(
+    "TimedOut",
+    `The server did not connect to ${host} port ${port} on its side within ${CONNECT_TIMEOUT_MS / 1000} s.`,
+    { next: "Retry", hint: "Check the address, and the firewall on the server's side." },
+  );
 }
 
 function forwardRefused(error: Error & { reason?: unknown }, host: string, port: number): AsteriskIacError {

@@ -6,15 +6,15 @@ import fc from "fast-check";
 import type { Host } from "../../asterisk/host.ts";
 import { openLocal } from "../../asterisk/local.ts";
 import { openSSH } from "../../asterisk/ssh/ssh-host.ts";
-import { labLogin, rejection } from "../support/host-sshd.ts";
+import { labLogin, onlyServer, rejection } from "../support/host-sshd.ts";
 import { useLab } from "../support/lab.ts";
 
 const lab = useLab();
 
 const ways: Record<string, () => Promise<Host>> = {
-  "over SSH as the files' owner": async () => openSSH(await labLogin(lab.servers[0]!, "asterisk")),
+  "over SSH as the files' owner": async () => openSSH(await labLogin(onlyServer(lab), "asterisk")),
   "over SSH through sudo": async () =>
-    openSSH({ ...(await labLogin(lab.servers[0]!, "admin")), become: "asterisk" }),
+    openSSH({ ...(await labLogin(onlyServer(lab), "admin")), become: "asterisk" }),
   "on this machine": () => Promise.resolve(openLocal({ label: "here" })),
 };
 

@@ -84,6 +84,24 @@ describe.each([22, 16] as const)("a live Asterisk %i", (asterisk) => {
     expect(uptime).toContain("System uptime");
   });
 
+  test("a command that cli_permissions.conf denies is an error that names it", async () => {
+    const permissions = "[general]\\ndefault_perm=permit\\n[asterisk]\\ndeny=core show uptime\\n";
+    const set = (text: string) =>
+      server().run([
+        "sh",
+        "-c",
+        `printf '${text}' >/etc/asterisk/cli_permissions.conf; asterisk -rx 'cli reload permissions'`,
+      ]);
+    const host = kept(await sshOf(server()));
+    await set(permissions);
+    await expect(runCommands(host, ["core show version", "core show uptime"])).rejects.toMatchObject({
+      code: "PermissionDenied",
+      message: expect.stringContaining("core show uptime") as unknown,
+    });
+    await set("");
+    expect(await runCommands(host, ["core show uptime"])).toHaveLength(1);
+  });
+
   test("496 bytes of command arrive; one more would be dropped without a word", async () => {
     const host = kept(await sshOf(server()));
     const longest = "core show version".padEnd(496);

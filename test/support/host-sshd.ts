@@ -1,10 +1,10 @@
 import { createServer, connect } from "node:net";
 import type { Server, Socket } from "node:net";
 import { readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { reservePort } from "../../lab/ports.ts";
-import { waitForSSHD } from "../../lab/readiness.ts";
 import type { SSHOptions } from "../../asterisk/ssh/ssh-host.ts";
-import type { LabServer } from "./lab.ts";
+import type { Lab, LabServer } from "./lab.ts";
 
 /** One more real sshd in a lab server, with a configuration of its own. It ends with the server. */
 export interface ExtraSSHD {
@@ -38,7 +38,7 @@ export async function startSSHD(server: LabServer, lines: readonly string[] = []
   const started = await server.run(["sh", "-c", script, "sh", directory], {
     input: `${configuration.join("\n")}\n`,
   });
-  if (started.code !== 0 || !(await waitForSSHD(port, 20_000)))
+  if (started.code !== 0 || !(await greets(port, 20_000)))
     throw new Error(`sshd did not start: ${started.stdout}${started.stderr}`);
   await reserved.release();
   const read = async (file: string): Promise<string> =>
@@ -48,6 +48,31 @@ export async function startSSHD(server: LabServer, lines: readonly string[] = []
     log: () => read("log"),
     hostKey: async (type) => (await read(`${type}.pub`)).split(" ").slice(0, 2).join(" "),
   };
+}
+
+/** Waits until something greets on a port; false after the deadline. */
+async function greets(port: number, deadlineMs: number): Promise<boolean> {
+  const deadline = performance.now() + deadlineMs;
+  while (performance.now() < deadline) {
+    const socket = connect({ port, host: "127.0.0.1" });
+    const heard = await new Promise<boolean>((resolve) => {
+      socket
+        .once("data", () => resolve(true))
+        .once("error", () => resolve(false))
+        .once("close", () => resolve(false));
+    });
+    socket.destroy();
+    if (heard) return true;
+    await delay(20);
+  }
+  return false;
+}
+
+/** The server of a lab that has one. */
+export function onlyServer(lab: Lab): LabServer {
+  const [server] = lab.servers;
+  if (server === undefined) throw new Error("The lab is not up.");
+  return server;
 }
 
 /** Options to log in to a lab server, or to another sshd in it, by the lab's key. */

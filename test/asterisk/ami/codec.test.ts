@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { checkAction, MessageReader } from "../../../asterisk/ami/codec.ts";
 import type { Message } from "../../../asterisk/ami/message.ts";
-import { AsteriskIacError } from "../../../core/errors.ts";
+import type { AsteriskIacError } from "../../../core/errors.ts";
 
 const banner = "Asterisk Call Manager/11.0.0\r\n";
 const message = (...lines: string[]) => `${lines.join("\r\n")}\r\n\r\n`;

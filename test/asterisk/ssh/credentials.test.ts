@@ -1,13 +1,13 @@
 import { generateKeyPairSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import ssh2 from "ssh2";
+import type { ParsedKey } from "ssh2";
 import { Login } from "../../../asterisk/ssh/credentials.ts";
 import type { Credentials } from "../../../asterisk/ssh/credentials.ts";
 import { openSSH } from "../../../asterisk/ssh/ssh-host.ts";
 import { generateKeyPair } from "../../../lab/keys.ts";
 import { startAgent } from "../../support/host-agent.ts";
-import { labLogin, rejection, startSSHD } from "../../support/host-sshd.ts";
+import { labLogin, onlyServer, rejection, startSSHD } from "../../support/host-sshd.ts";
 import type { ExtraSSHD } from "../../support/host-sshd.ts";
 import { useLab } from "../../support/lab.ts";
 import { temporaryDirectory } from "../../support/temporary.ts";
@@ -22,7 +22,7 @@ let sshd: ExtraSSHD;
 let keysOnly: ExtraSSHD;
 
 beforeAll(async () => {
-  const server = lab.servers[0]!;
+  const server = onlyServer(lab);
   const forms = {
     "OpenSSH ed25519": ["-t", "ed25519", "-N", ""],
     "OpenSSH ed25519 with a passphrase": ["-t", "ed25519", "-N", PASSPHRASE],
@@ -49,7 +49,7 @@ beforeAll(async () => {
 });
 
 const logIn = async (credentials: Credentials, at = sshd) =>
-  openSSH({ ...(await labLogin(lab.servers[0]!, "admin", { sshd: at })), credentials });
+  openSSH({ ...(await labLogin(onlyServer(lab), "admin", { sshd: at })), credentials });
 
 async function expectIn(credentials: Credentials): Promise<void> {
   const host = await logIn(credentials);
@@ -83,7 +83,7 @@ describe("private keys", () => {
 
   test("a signature with SHA-1 is never made", () => {
     const login = new Login("admin", { privateKey: keys["OpenSSH RSA"] ?? "" });
-    const method = login.next(null) as { key: ssh2.ParsedKey };
+    const method = login.next(null) as { key: ParsedKey };
     expect(method.key.sign(Buffer.from("data"), "sha256")).toBeInstanceOf(Buffer);
     expect(method.key.sign(Buffer.from("data"), "sha1")).toBeInstanceOf(Error);
     expect(login.failure("admin")).toMatchObject({ code: "AlgorithmRefused" });
@@ -100,7 +100,11 @@ describe("ssh-agent", () => {
 
   test("of many keys only four are offered, so that the password's turn comes", async () => {
     const agent = await startAgent(temporaryDirectory(), Array.from({ length: 8 }, stranger));
+    const offers = async () =>
+      (await sshd.log()).match(/userauth-request for user admin .* method publickey/g)?.length ?? 0;
+    const before = await offers();
     await expectIn({ agent: agent.socket, password: PASSWORD });
+    expect((await offers()) - before).toBe(4);
     await agent.close();
   });
 
@@ -127,7 +131,9 @@ describe("passwords", () => {
     const before = (await sshd.log()).match(/Failed password/g)?.length ?? 0;
     const error = await rejection(logIn({ privateKey: stranger(), password: "wrong one" }));
     expect(error).toMatchObject({ code: "AuthenticationFailed", where: { server: "pbx1" } });
-    expect(error.message).toMatch(/Offered: the key ssh-ed25519 SHA256:\S+, then a password\. The server takes: /);
+    expect(error.message).toMatch(
+      /Offered: the key ssh-ed25519 SHA256:\S+, then a password\. The server takes: /,
+    );
     expect(`${error.message}${error.hint}`).not.toContain("wrong one");
     const log = await sshd.log();
     expect(log.match(/Failed password/g)).toHaveLength(before + 1);
@@ -135,7 +141,7 @@ describe("passwords", () => {
 });
 
 test("no credential at all is told before anything is sent", async () => {
-  const privateKey = await readFile(lab.servers[0]!.privateKeyFile);
+  const privateKey = await readFile(onlyServer(lab).privateKeyFile);
   expect(new Login("admin", { privateKey }).next(["password"])).toBe(false);
   expect(await rejection(logIn({}))).toMatchObject({ code: "SecretMissing" });
 });

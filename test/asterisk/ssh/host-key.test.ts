@@ -1,20 +1,21 @@
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import { openSSH } from "../../../asterisk/ssh/ssh-host.ts";
-import { labLogin, rejection, startSSHD } from "../../support/host-sshd.ts";
+import { labLogin, onlyServer, rejection, startSSHD } from "../../support/host-sshd.ts";
 import type { ExtraSSHD } from "../../support/host-sshd.ts";
 import { useLab } from "../../support/lab.ts";
 
 const lab = useLab();
 let sshd: ExtraSSHD;
 beforeAll(async () => {
-  sshd = await startSSHD(lab.servers[0]!);
+  sshd = await startSSHD(onlyServer(lab));
 });
 
 const options = (hostKey: "ed25519" | "rsa" | "ecdsa" = "ed25519") =>
-  labLogin(lab.servers[0]!, "asterisk", { sshd, hostKey });
+  labLogin(onlyServer(lab), "asterisk", { sshd, hostKey });
 
 /** How many logins sshd saw begin. A user's name is the first thing that a client tells of itself. */
-const attempts = async (): Promise<number> => (await sshd.log()).match(/userauth-request for user/g)?.length ?? 0;
+const attempts = async (): Promise<number> =>
+  (await sshd.log()).match(/userauth-request for user/g)?.length ?? 0;
 
 /** Tries to connect; the error, after making sure that sshd was told no user and no credential. */
 async function refusedBeforeLogin(change: object) {
@@ -32,9 +33,11 @@ async function expectClosed(before: number): Promise<void> {
   for (;;) {
     const log = await sshd.log();
     const opened = (log.match(/Connection from/g) ?? []).length;
-    const ended = (log.match(/(Connection (closed|reset)|Disconnected from|Unable to negotiate)/g) ?? []).length;
+    const ended = (log.match(/(Connection (closed|reset)|Disconnected from|Unable to negotiate)/g) ?? [])
+      .length;
     if (opened > before && ended >= opened) return;
-    if (performance.now() > deadline) throw new Error(`sshd did not log the end of a connection:\n${log.slice(-2000)}`);
+    if (performance.now() > deadline)
+      throw new Error(`sshd did not log the end of a connection:\n${log.slice(-2000)}`);
   }
 }
 
@@ -54,7 +57,7 @@ test("row 11: an unknown host key is refused with its fingerprint and the line t
 });
 
 test("row 10: a changed host key is a hard failure, and no login is tried", async () => {
-  const changed = lab.servers[0]!.knownHosts.replace(/^\S+/, `[127.0.0.1]:${sshd.port}`);
+  const changed = onlyServer(lab).knownHosts.replace(/^\S+/, `[127.0.0.1]:${sshd.port}`);
   for (const hostKeyPolicy of ["Pinned", "TrustOnFirstUse"]) {
     const error = await refusedBeforeLogin({ knownHosts: changed, hostKeyPolicy });
     expect(error).toMatchObject({ code: "HostKeyMismatch" });
@@ -77,15 +80,18 @@ test("a host that is known only by a certificate authority is refused", async ()
   }
 });
 
-test.each(["ed25519", "rsa", "ecdsa"] as const)("of a server with several keys, the known %s key is asked for", async (type) => {
-  const host = await openSSH(await options(type));
-  expect((await host.run("echo in")).stdout.toString()).toBe("in\n");
-  await host.close();
-});
+test.each(["ed25519", "rsa", "ecdsa"] as const)(
+  "of a server with several keys, the known %s key is asked for",
+  async (type) => {
+    const host = await openSSH(await options(type));
+    expect((await host.run("echo in")).stdout.toString()).toBe("in\n");
+    await host.close();
+  },
+);
 
 test("a server that lost the type of key that it is known by has changed", async () => {
-  const onlyRSA = await startSSHD(lab.servers[0]!, ["HostKeyAlgorithms rsa-sha2-512"]);
-  const error = await rejection(openSSH(await labLogin(lab.servers[0]!, "asterisk", { sshd: onlyRSA })));
+  const onlyRSA = await startSSHD(onlyServer(lab), ["HostKeyAlgorithms rsa-sha2-512"]);
+  const error = await rejection(openSSH(await labLogin(onlyServer(lab), "asterisk", { sshd: onlyRSA })));
   expect(error).toMatchObject({ code: "HostKeyMismatch" });
   expect(error.message).toContain("rsa-sha2-512");
   expect(await onlyRSA.log()).not.toContain("userauth-request");

@@ -54,7 +54,10 @@ describe("ports", () => {
   });
 
   test("a line without a port counts for other ports where they have none of their own, as OpenSSH does", () => {
-    expect(lookUp(`pbx ${ED25519}`, "pbx", 2222)).toMatchObject({ withoutPort: true, keys: [{ type: "ssh-ed25519" }] });
+    expect(lookUp(`pbx ${ED25519}`, "pbx", 2222)).toMatchObject({
+      withoutPort: true,
+      keys: [{ type: "ssh-ed25519" }],
+    });
     const both = lookUp(`pbx ${ED25519}\n[pbx]:2222 ${OTHER}`, "pbx", 2222);
     expect(both.keys.map((key) => key.type)).toEqual(["ecdsa-sha2-nistp256"]);
   });

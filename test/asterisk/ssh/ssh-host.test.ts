@@ -1,11 +1,11 @@
 import { createServer } from "node:net";
 import { describe, expect, test } from "@jest/globals";
 import { openSSH } from "../../../asterisk/ssh/ssh-host.ts";
-import { labLogin, rejection, startProxy, startSSHD } from "../../support/host-sshd.ts";
+import { labLogin, onlyServer, rejection, startProxy, startSSHD } from "../../support/host-sshd.ts";
 import { useLab } from "../../support/lab.ts";
 
 const lab = useLab();
-const server = () => lab.servers[0]!;
+const server = () => onlyServer(lab);
 
 describe("what the login shell does", () => {
   test("what its start-up files print, and an exit trap, are not part of any answer", async () => {
@@ -25,13 +25,17 @@ describe("what the login shell does", () => {
   });
 
   test("a user without a shell gets told so", async () => {
-    await server().run(["usermod", "-s", "/usr/sbin/nologin", "asterisk"]);
-    const host = await openSSH(await labLogin(server(), "asterisk"));
+    const shell = "#!/bin/sh\necho This account is currently not available.\nexit 1\n";
+    const install = 'cat >"$1" && chmod 755 "$1" && usermod -s "$1" games';
+    const installed = await server().run(["sh", "-c", install, "sh", "/usr/local/bin/none"], {
+      input: shell,
+    });
+    expect(installed).toMatchObject({ code: 0 });
+    const host = await openSSH(await labLogin(server(), "games", { sshd: await startSSHD(server()) }));
     const error = await rejection(host.run("true"));
     expect(error).toMatchObject({ code: "UnexpectedAnswer" });
     expect(error.message).toContain("This account is currently not available");
     await host.close();
-    await server().run(["usermod", "-s", "/bin/bash", "asterisk"]);
   });
 });
 
@@ -47,7 +51,9 @@ describe("become", () => {
 
   test("with that line it works", async () => {
     const line = "admin ALL=(games) NOPASSWD: /bin/sh\n";
-    await server().run(["sh", "-c", "cat >/etc/sudoers.d/games && chmod 440 /etc/sudoers.d/games"], { input: line });
+    await server().run(["sh", "-c", "cat >/etc/sudoers.d/games && chmod 440 /etc/sudoers.d/games"], {
+      input: line,
+    });
     const host = await openSSH({ ...(await labLogin(server(), "admin")), become: "games" });
     expect((await host.run("id -un")).stdout.toString()).toBe("games\n");
     await host.close();
@@ -61,15 +67,19 @@ describe("become", () => {
 });
 
 describe("limits of sshd", () => {
-  test.each([1, 2, 3])("MaxSessions %i: scripts wait for each other, and all are answered", async (sessions) => {
-    const sshd = await startSSHD(server(), [`MaxSessions ${sessions}`]);
-    const host = await openSSH(await labLogin(server(), "asterisk", { sshd }));
-    const numbers = Array.from({ length: 12 }, (_, index) => String(index));
-    const answers = await Promise.all(numbers.map((number) => host.run('echo "$1"', { args: [number] })));
-    expect(answers.map(({ stdout }) => stdout.toString().trim())).toEqual(numbers);
-    for (const number of numbers) expect((await host.run(`echo ${number}`)).stdout.toString().trim()).toBe(number);
-    await host.close();
-  });
+  test.each([1, 2, 3])(
+    "MaxSessions %i: scripts wait for each other, and all are answered",
+    async (sessions) => {
+      const sshd = await startSSHD(server(), [`MaxSessions ${sessions}`]);
+      const host = await openSSH(await labLogin(server(), "asterisk", { sshd }));
+      const numbers = Array.from({ length: 12 }, (_, index) => String(index));
+      const answers = await Promise.all(numbers.map((number) => host.run('echo "$1"', { args: [number] })));
+      expect(answers.map(({ stdout }) => stdout.toString().trim())).toEqual(numbers);
+      for (const number of numbers)
+        expect((await host.run(`echo ${number}`)).stdout.toString().trim()).toBe(number);
+      await host.close();
+    },
+  );
 
   test("no session at all: told, with what to check", async () => {
     const sshd = await startSSHD(server(), ["MaxSessions 0"]);
@@ -114,7 +124,8 @@ describe("connections that fail", () => {
     const errors = await Promise.all([rejection(host.run("sleep 600")), rejection(host.run("true"))]);
     await tunnelClosed;
     expect(performance.now() - started).toBeLessThan(10_000);
-    for (const error of errors) expect(error).toMatchObject({ code: "ConnectionLost", where: { server: "pbx1" } });
+    for (const error of errors)
+      expect(error).toMatchObject({ code: "ConnectionLost", where: { server: "pbx1" } });
     expect((await other.run("echo on")).stdout.toString()).toBe("on\n");
     await Promise.all([other.close(), host.close(), proxy.close()]);
   });
@@ -139,7 +150,7 @@ describe("connections that fail", () => {
   });
 
   test("a port that accepts and says nothing: TimedOut, with the stage", async () => {
-    const mute = createServer((socket) => socket.on("error", () => undefined));
+    const mute = createServer((socket) => socket.on("error", () => undefined).resume());
     await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
     const { port } = mute.address() as { port: number };
     const options = { ...(await labLogin(server(), "asterisk")), port, deadlines: { connectMs: 500 } };
@@ -147,11 +158,18 @@ describe("connections that fail", () => {
     expect(error).toMatchObject({ code: "TimedOut", next: "Retry" });
     expect(error.message).toContain("waiting for its greeting");
     await new Promise((resolve) => mute.close(resolve));
-    expect(await rejection(openSSH(options))).toMatchObject({ code: "Unreachable", where: { server: "pbx1" } });
+    expect(await rejection(openSSH(options))).toMatchObject({
+      code: "Unreachable",
+      where: { server: "pbx1" },
+    });
   });
 
   test("a port that speaks something else: Unreachable", async () => {
-    const options = { ...(await labLogin(server(), "asterisk")), port: server().amiPort, deadlines: { connectMs: 2_000 } };
+    const options = {
+      ...(await labLogin(server(), "asterisk")),
+      port: server().amiPort,
+      deadlines: { connectMs: 2_000 },
+    };
     const error = await rejection(openSSH(options));
     expect(["Unreachable", "TimedOut"]).toContain(error.code);
   });
