@@ -3,11 +3,13 @@ import { dirname, join } from "node:path";
 import { stringify } from "yaml";
 import { newAMICredentials, type ServerSettings } from "./configuration.ts";
 import { generateKeyPair, type KeyPair } from "./keys.ts";
+import type { AsteriskVersion } from "./root-tree.ts";
 import { serverPaths, type LabServer } from "./server.ts";
 
 /** What the caller decides about a server; the rest is made new for each. */
 export interface NewServer {
   readonly name: string;
+  readonly asterisk: AsteriskVersion;
   readonly sshPort: number;
   readonly amiPort: number;
   readonly clientKey: KeyPair;
@@ -15,7 +17,7 @@ export interface NewServer {
 
 /** Makes a server's host key and AMI secret, and writes what a client needs of them below `secrets/`. */
 export async function prepareServer(labDirectory: string, server: NewServer): Promise<ServerSettings> {
-  const { name, sshPort, amiPort, clientKey } = server;
+  const { name, asterisk, sshPort, amiPort, clientKey } = server;
   const paths = serverPaths(labDirectory, name);
   const hostKey = generateKeyPair(name);
   const ami = newAMICredentials();
@@ -25,7 +27,7 @@ export async function prepareServer(labDirectory: string, server: NewServer): Pr
   await writeSecret(paths.usernameFile, ami.username);
   await writeSecret(paths.passwordFile, ami.password);
   await writeSecret(paths.hostKeyFile, hostKey.privateKey);
-  return { name, sshPort, amiPort, ami, hostKey, clientPublicKey: clientKey.publicKey };
+  return { name, asterisk, sshPort, amiPort, ami, hostKey, clientPublicKey: clientKey.publicKey };
 }
 
 async function writeSecret(file: string, content: string): Promise<void> {

@@ -5,7 +5,7 @@ import { AsteriskIacError } from "../core/errors.ts";
 import { machineEntries, shippedEntries } from "./configuration.ts";
 import { prepareServer, writeManifests } from "./files.ts";
 import { freepbxEntries } from "./freepbx.ts";
-import { generateKeyPair } from "./keys.ts";
+import { generateKeyPair, type KeyPair } from "./keys.ts";
 import { tryLock } from "./lock.ts";
 import { preparePlatform, removeTrees, type Progress } from "./platform.ts";
 import { reservePort } from "./ports.ts";
@@ -107,7 +107,10 @@ function markerFile(directory: string): string {
 
 async function refuseForeignFiles(directory: string): Promise<void> {
   if (await exists(markerFile(directory))) return;
-  for (const name of ["servers", "secrets", "manifests.yaml"]) {
+  // Other secrets may be there: what was made of them while a lab ran (a record key) outlives it.
+  const secrets = await readdir(join(directory, "secrets")).catch(() => []);
+  const ours = secrets.filter((name) => /^pbx\d+-(ssh|ami)$/.test(name)).map((name) => `secrets/${name}`);
+  for (const name of ["servers", "manifests.yaml", ...ours]) {
     if (!(await exists(join(directory, name)))) continue;
     throw new AsteriskIacError("LabFailed", `${directory} holds ${name}, which no lab made`, {
       hint: "Give the lab a directory of its own with --dir.",
@@ -152,37 +155,18 @@ async function startAll(directory: string, options: LabUpOptions): Promise<Start
   const { count = 1, asterisk = 22, freepbx = false, onProgress = () => undefined } = options;
   await preparePlatform(onProgress);
   const tree = await rootTree(asterisk, onProgress);
-  await mkdir(join(directory, "servers"));
+  // FreePBX's files can be read by everyone; on this machine that ends here.
+  await mkdir(join(directory, "servers"), { mode: 0o700 });
   await writeFile(markerFile(directory), "Made by asteriskctl lab up, removed by asteriskctl lab down.\n");
   await mkdir(join(directory, "source"), { recursive: true });
   const clientKey = generateKeyPair("asterisk-iac lab");
   const names = Array.from({ length: count }, (_, index) => `pbx${index + 1}`);
-
   const started: StartedServer[] = [];
   try {
     await eachOf(names, async (name) => {
-      const [ssh, ami] = [await reservePort(), await reservePort()];
-      const settings = await prepareServer(directory, {
-        name,
-        sshPort: ssh.port,
-        amiPort: ami.port,
-        clientKey,
-      });
-      const configuration = freepbx ? freepbxEntries : shippedEntries;
-      const layer = [...machineEntries(settings), ...(await configuration(tree, settings))];
-      const server = await startServer({
-        labDirectory: directory,
-        asterisk,
-        freepbx,
-        rootTree: tree,
-        settings,
-        layer,
-      });
-      started.push(server);
-      // FreePBX does so at every start.
-      if (freepbx) await server.server.run(["fwconsole", "chown"]);
-      await Promise.all([ssh.release(), ami.release()]);
-      onProgress(`${name} is up: ssh port ${ssh.port}, AMI port ${ami.port}`);
+      const each = await startOne({ directory, name, asterisk, freepbx, rootTree: tree, clientKey });
+      started.push(each);
+      onProgress(`${name} is up: ssh port ${each.server.sshPort}, AMI port ${each.server.amiPort}`);
     });
   } catch (error) {
     await Promise.all(started.map((each) => each.stop()));
@@ -190,6 +174,28 @@ async function startAll(directory: string, options: LabUpOptions): Promise<Start
     throw error;
   }
   return started.sort((a, b) => names.indexOf(a.server.name) - names.indexOf(b.server.name));
+}
+
+interface NewServer {
+  readonly directory: string;
+  readonly name: string;
+  readonly asterisk: AsteriskVersion;
+  readonly freepbx: boolean;
+  readonly rootTree: string;
+  readonly clientKey: KeyPair;
+}
+
+async function startOne({ directory, freepbx, rootTree, ...server }: NewServer): Promise<StartedServer> {
+  const ssh = await reservePort();
+  const ami = await reservePort();
+  try {
+    const settings = await prepareServer(directory, { ...server, sshPort: ssh.port, amiPort: ami.port });
+    const configuration = freepbx ? freepbxEntries : shippedEntries;
+    const layer = [...machineEntries(settings), ...(await configuration(rootTree, settings))];
+    return await startServer({ labDirectory: directory, freepbx, rootTree, settings, layer });
+  } finally {
+    await Promise.all([ssh.release(), ami.release()]);
+  }
 }
 
 /** Works on all items, a few at a time; after a failure no other is begun, and those under way are waited for. */

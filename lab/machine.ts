@@ -53,7 +53,7 @@ exec /bin/sh -c "$BOOT" init
 /**
  * Process 1 of the machine. It starts sshd, and Asterisk as Debian's service does (again after a failure, not after a
  * stop), and ends when its lifeline does, which the kernel cuts when the parent dies in whatever way; with process 1
- * everything in the machine ends, and its mounts. The word "stay" lets it live on without its parent.
+ * everything in the machine ends, and its mounts. A line in it lets the machine live on without its parent.
  */
 const bootScript = `
 unset BOOT
@@ -61,7 +61,7 @@ tar -C / -xp --numeric-owner -f - <&3
 exec 3<&0 </dev/null
 /usr/sbin/sshd -D -E /var/log/sshd.log 3<&- &
 (cd /var/lib/asterisk; until /usr/sbin/asterisk -f -U asterisk -G asterisk >/dev/null; do sleep 1; done) 3<&- &
-(read -r word && [ "$word" = stay ] && exec sleep infinity </dev/null 3<&-) <&3 &
+(read -r stay && exec sleep infinity </dev/null 3<&-) <&3 &
 exec 3<&-
 wait $!
 `;

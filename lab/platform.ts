@@ -87,7 +87,7 @@ export async function preparePlatform(onProgress: Progress): Promise<void> {
     onProgress(`installing ${missing.join(", ")} with apt-get`);
     await installPackages([...administrator, "env", "DEBIAN_FRONTEND=noninteractive"], install, asked);
   }
-  if (!runsAsRoot()) await requireUserNamespaces();
+  await requireNamespaces();
 }
 
 async function missingPackages(): Promise<string[]> {
@@ -124,14 +124,15 @@ async function installPackages(
   }
 }
 
-async function requireUserNamespaces(): Promise<void> {
-  const { code, stderr } = await runCommand([...unshare("--mount"), "true"], {
+async function requireNamespaces(): Promise<void> {
+  const { code, stderr } = await runCommand([...unshare("--mount", "--uts"), "true"], {
     environment: hostEnvironment,
   });
   if (code === 0) return;
   throw new AsteriskIacError("LabFailed", `this user can't make namespaces here: ${stderr.trim()}`, {
-    hint:
-      "Run it as root; or allow unprivileged user namespaces, give the user 65536 ids in /etc/subuid and " +
-      "/etc/subgid (usermod --add-subuids), and use util-linux 2.38 or later.",
+    hint: runsAsRoot()
+      ? "In a container, give it the capability SYS_ADMIN (docker run --privileged)."
+      : "Run it as root; or allow unprivileged user namespaces, give the user 65536 ids in /etc/subuid and " +
+        "/etc/subgid (usermod --add-subuids), and use util-linux 2.38 or later.",
   });
 }

@@ -97,7 +97,7 @@ async function build(suite: string, tree: string, onProgress: Progress): Promise
   const log: string[] = [];
   const code = await runTied(command, (line) => {
     log.push(line);
-    if (line.startsWith("I: ")) onProgress(`${suite}: ${line.slice(3).split("\n", 1)[0]}`);
+    if (line.startsWith("I: ") && !line.includes("-hook")) onProgress(`${suite}: ${line.slice(3)}`);
   });
   if (code !== 0) {
     await removeTrees([unfinished]);

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
@@ -8,7 +9,7 @@ import { packLayer, type LayerEntry } from "./layer.ts";
 import { machineCommand, machineEnvironment } from "./machine.ts";
 import { hostEnvironment, runsAsRoot, unshare } from "./platform.ts";
 import { isRunning, killProcess, processIdentity, runCommand, type CommandResult } from "./process.ts";
-import { waitForAsterisk, waitForSSHD } from "./readiness.ts";
+import { asteriskHasBooted, sshdGreets, waitUntilReady, type Condition } from "./readiness.ts";
 import type { AsteriskVersion } from "./root-tree.ts";
 
 /** A real Asterisk with its own sshd, in a machine of its own on this machine's loopback. */
@@ -76,7 +77,6 @@ export function serverPaths(labDirectory: string, name: string) {
 /** What a server is started from. Its folder and its secrets are there already. */
 export interface StartOptions {
   readonly labDirectory: string;
-  readonly asterisk: AsteriskVersion;
   readonly freepbx: boolean;
   readonly rootTree: string;
   readonly settings: ServerSettings;
@@ -92,37 +92,38 @@ export interface StartedServer {
   stop(): Promise<void>;
 }
 
-const startDeadlineMs = 60_000;
-
-/** Starts a server and waits until it is ready: sshd greets, and the engine's account is told FullyBooted over AMI. */
+/**
+ * Starts a server and waits until it is ready: sshd greets, the engine's account is told FullyBooted over AMI, and the
+ * console knows Asterisk's own commands, which it registers last.
+ */
 export async function startServer(options: StartOptions): Promise<StartedServer> {
-  const { labDirectory, asterisk, freepbx, settings } = options;
-  const { name, sshPort, amiPort, ami } = settings;
+  const { labDirectory, freepbx, settings } = options;
+  const { name, asterisk, sshPort, amiPort } = settings;
   const paths = serverPaths(labDirectory, name);
   const child = await spawnMachine(options, paths.bootLog);
   const lifeline = child.stdin as Writable;
-  const ended = new Promise<undefined>((resolve) => child.once("exit", () => resolve(undefined)));
   const stop = async () => {
+    child.ref();
     lifeline.destroy();
-    await ended;
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  };
+  const letStay = async () => {
+    await new Promise((resolve) => lifeline.end("stay\n", () => resolve(undefined)));
+    lifeline.destroy();
   };
   try {
-    const ready = Promise.all([
-      waitForSSHD(sshPort, startDeadlineMs),
-      waitForAsterisk(amiPort, ami, startDeadlineMs),
-    ]);
-    const answers = await Promise.race([ready, ended]);
-    if (!answers?.every(Boolean)) throw await notReady(name, answers, paths.bootLog);
+    await ready(child, name, paths.bootLog, [sshdGreets(sshPort), asteriskHasBooted(amiPort, settings.ami)]);
     const pid = Number(await readFile(paths.pidFile, "utf8"));
     const identity = (await processIdentity(pid)) ?? "";
     const state: ServerState = { name, asterisk, freepbx, sshPort, amiPort, identity };
     await writeFile(paths.stateFile, `${JSON.stringify(state, null, 2)}\n`);
-    const letStay = async () => {
-      await new Promise((resolve) => lifeline.end("stay\n", () => resolve(undefined)));
-      lifeline.destroy();
-    };
+    const server = await describeServer(labDirectory, state);
+    await ready(child, name, paths.bootLog, [
+      consoleAnswers(server),
+      ...(freepbx ? [ownersAreSet(server)] : []),
+    ]);
     child.unref();
-    return { server: await describeServer(labDirectory, state), letStay, stop };
+    return { server, letStay, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -141,8 +142,7 @@ async function spawnMachine(options: StartOptions, bootLog: string): Promise<Chi
       stdio: ["pipe", log.fd, log.fd, "pipe"],
       detached: true,
     });
-    const started = new Promise((resolve, reject) => child.once("spawn", resolve).once("error", reject));
-    await started;
+    await once(child, "spawn");
     // A machine that ends early closes both; its end is what is reported.
     const layer = child.stdio[3] as Writable;
     for (const pipe of [layer, child.stdin as Writable]) pipe.on("error", () => undefined);
@@ -153,17 +153,31 @@ async function spawnMachine(options: StartOptions, bootLog: string): Promise<Chi
   }
 }
 
-async function notReady(
+function consoleAnswers({ run }: LabServer): Condition {
+  return {
+    complaint: "the console did not answer",
+    isMet: async () => (await run(["asterisk", "-rx", "core show version"])).stdout.startsWith("Asterisk "),
+  };
+}
+
+/** FreePBX sets owners and modes at every start. */
+function ownersAreSet({ run }: LabServer): Condition {
+  return {
+    complaint: "fwconsole chown failed",
+    isMet: async () => (await run(["fwconsole", "chown"])).code === 0,
+  };
+}
+
+async function ready(
+  child: ChildProcess,
   name: string,
-  answers: boolean[] | undefined,
   bootLog: string,
-): Promise<AsteriskIacError> {
-  const why =
-    answers === undefined
-      ? "its machine ended"
-      : `no answer from ${answers[0] ? "Asterisk" : "sshd"} in ${startDeadlineMs / 1000} s`;
+  conditions: readonly Condition[],
+): Promise<void> {
+  const why = await waitUntilReady(child, conditions);
+  if (why === undefined) return;
   const log = (await readFile(bootLog, "utf8")).trim().split("\n").slice(-8).join("\n");
-  return new AsteriskIacError("LabFailed", `${name} did not start: ${why}. ${log}`, {
+  throw new AsteriskIacError("LabFailed", `${name} did not start: ${why}. ${log}`.trimEnd(), {
     next: "Retry",
     where: { server: name },
   });
@@ -206,11 +220,12 @@ async function describeServer(labDirectory: string, state: ServerState): Promise
     run: (command, options = {}) =>
       runCommand(["nsenter", `--target=${pid}`, ...namespaces(), "--", ...command], {
         ...options,
-        environment: { ...hostEnvironment, ...machineEnvironment },
+        environment: machineEnvironment,
       }),
   };
 }
 
+/** `--root`: in a chroot the root of the mount namespace is not the machine's. */
 function namespaces(): string[] {
-  return [...(runsAsRoot() ? [] : ["--user"]), "--mount", "--pid", "--uts"];
+  return [...(runsAsRoot() ? [] : ["--user"]), "--mount", "--pid", "--uts", "--root"];
 }

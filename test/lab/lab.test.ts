@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { parseAllDocuments } from "yaml";
 import { labDown, labServers, labUp, type LabServer } from "../../lab/lab.ts";
-import { until } from "../../lab/process.ts";
+import { isRunning, processIdentity, until } from "../../lab/process.ts";
 import { startLabProcess } from "../support/lab-process.ts";
-import { isListening, mountsBelow, pidNamespace, processesIn } from "../support/processes.ts";
+import { isListening, mountsBelow, processesBeside } from "../support/processes.ts";
 
 let directory = "";
 
@@ -20,31 +20,36 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-/** What of a lab's servers still lives: processes in their namespaces, mounts, listeners. */
-async function leftovers(servers: readonly LabServer[], namespaces: readonly string[]): Promise<string[]> {
-  const ports = servers.flatMap((server) => [server.sshPort, server.amiPort]);
-  const listening = await Promise.all(ports.map(isListening));
-  return [
-    ...(await Promise.all(namespaces.map(processesIn))).flat().map((pid) => `process ${pid}`),
-    ...(await mountsBelow(directory)).map((mount) => `mount ${mount}`),
-    ...ports.filter((_, index) => listening[index]).map((port) => `port ${port}`),
-  ];
+/** Everything that a lab's servers run, and where they listen; taken while they run. */
+async function censusOf(servers: readonly LabServer[]) {
+  const pids = (await Promise.all(servers.map((server) => processesBeside(server.pid)))).flat();
+  const processes = (await Promise.all(pids.map(processIdentity))).filter(
+    (identity) => identity !== undefined,
+  );
+  return { processes, ports: servers.flatMap((server) => [server.sshPort, server.amiPort]) };
 }
 
-async function namespacesOf(servers: readonly LabServer[]): Promise<string[]> {
-  const namespaces = await Promise.all(servers.map((server) => pidNamespace(server.pid)));
-  return namespaces.filter((namespace) => namespace !== undefined);
+/** What of a census still lives. */
+async function leftovers({ processes, ports }: Awaited<ReturnType<typeof censusOf>>): Promise<string[]> {
+  const running = await Promise.all(processes.map(isRunning));
+  const listening = await Promise.all(ports.map(isListening));
+  return [
+    ...processes.filter((_, index) => running[index]).map((identity) => `process ${identity}`),
+    ...ports.filter((_, index) => listening[index]).map((port) => `port ${port}`),
+  ];
 }
 
 describe("up and down", () => {
   test("down leaves no process, mount or listener, and the source as it is", async () => {
     const { servers } = await labUp({ directory, count: 2, tiedToParent: true });
-    const namespaces = await namespacesOf(servers);
-    expect(new Set(namespaces).size).toBe(2);
-    expect(await leftovers(servers, namespaces)).not.toEqual([]);
+    const census = await censusOf(servers);
+    expect(census.processes.length).toBeGreaterThanOrEqual(8);
+    expect(await leftovers(census)).toHaveLength(census.processes.length + census.ports.length);
+    expect(await mountsBelow(directory)).not.toEqual([]);
     await mkdir(join(directory, "source", "pbx1"));
     await labDown({ directory });
-    expect(await leftovers(servers, namespaces)).toEqual([]);
+    expect(await leftovers(census)).toEqual([]);
+    expect(await mountsBelow(directory)).toEqual([]);
     expect(await readdir(directory)).toEqual(["source"]);
     expect(await readdir(join(directory, "source"))).toEqual(["pbx1"]);
   });
@@ -57,9 +62,9 @@ describe("up and down", () => {
     await exited;
     const [server] = (await labServers(directory)) as [LabServer];
     expect((await server.run(["asterisk", "-rx", "core show version"])).stdout).toMatch(/^Asterisk 22/);
-    const namespaces = await namespacesOf([server]);
+    const census = await censusOf([server]);
     await labDown({ directory });
-    expect(await leftovers([server], namespaces)).toEqual([]);
+    expect(await leftovers(census)).toEqual([]);
     expect(await labServers(directory)).toEqual([]);
   });
 
@@ -126,7 +131,7 @@ describe("up and down", () => {
     expect(await labServers(directory)).toHaveLength(1);
   });
 
-  test.each(["servers", "secrets", "manifests.yaml"])(
+  test.each(["servers", "secrets/pbx1-ssh", "manifests.yaml"])(
     "files of somebody else named %s are left alone",
     async (name) => {
       const foreign = join(directory, "foreign");
@@ -137,6 +142,18 @@ describe("up and down", () => {
       expect(await readFile(join(foreign, name, "mine"), "utf8")).toBe("mine");
     },
   );
+
+  test("a secret that was made while a lab ran outlives it, and the next lab comes up beside it", async () => {
+    await labUp({ directory });
+    await mkdir(join(directory, "secrets/asterisk-iac"));
+    await writeFile(join(directory, "secrets/asterisk-iac/record-key"), "made by an import");
+    await labDown({ directory });
+    expect(await readdir(join(directory, "secrets"))).toEqual(["asterisk-iac"]);
+    await labUp({ directory });
+    expect(await readFile(join(directory, "secrets/asterisk-iac/record-key"), "utf8")).toBe(
+      "made by an import",
+    );
+  });
 });
 
 describe("a killed parent", () => {
@@ -144,10 +161,11 @@ describe("a killed parent", () => {
     const up = startLabProcess({ directory, count: 2, tiedToParent: true });
     await up.says("all up");
     const servers = await labServers(directory);
-    const namespaces = await namespacesOf(servers);
-    expect(namespaces).toHaveLength(2);
+    const census = await censusOf(servers);
+    expect(servers).toHaveLength(2);
     up.child.kill("SIGKILL");
-    expect(await until(async () => (await leftovers(servers, namespaces)).length === 0, 10_000)).toBe(true);
+    expect(await until(async () => (await leftovers(census)).length === 0, 10_000)).toBe(true);
+    expect(await mountsBelow(directory)).toEqual([]);
     expect(await labServers(directory)).toEqual([]);
     await labDown({ directory });
     expect(await readdir(directory)).toEqual(["source"]);
@@ -157,13 +175,22 @@ describe("a killed parent", () => {
     const up = startLabProcess({ directory, count: 8 });
     await up.says("is up");
     const servers = await labServers(directory);
-    const namespaces = await namespacesOf(servers);
+    const census = await censusOf(servers);
     expect(servers.length).toBeGreaterThan(0);
     expect(await readdir(directory)).not.toContain("manifests.yaml");
     up.child.kill("SIGKILL");
-    expect(await until(async () => (await leftovers(servers, namespaces)).length === 0, 10_000)).toBe(true);
+    expect(await until(async () => (await leftovers(census)).length === 0, 10_000)).toBe(true);
     const { servers: next } = await labUp({ directory, tiedToParent: true });
     expect(next).toHaveLength(1);
     expect((await readdir(join(directory, "servers"))).sort()).toEqual(["made-by-asteriskctl-lab", "pbx1"]);
+  });
+
+  test("just before the end leaves servers that stay; the next up, finding no manifests, replaces them", async () => {
+    const { servers } = await labUp({ directory });
+    const census = await censusOf(servers);
+    await rm(join(directory, "manifests.yaml"));
+    const { servers: next } = await labUp({ directory, tiedToParent: true });
+    expect(await leftovers(census)).toEqual([]);
+    expect(next).toHaveLength(1);
   });
 });

@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { removeTrees } from "../../lab/platform.ts";
 import { until } from "../../lab/process.ts";
 import { mountsBelow } from "../support/processes.ts";
 
@@ -35,7 +36,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   for (const child of children) child.kill("SIGKILL");
-  await rm(directory, { recursive: true, force: true });
+  await removeTrees([directory]);
 });
 
 /** Asks for the tree in a process of its own, with its own cache and the mmdebstrap above. */

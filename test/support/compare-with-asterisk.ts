@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { expect } from "@jest/globals";
 import fc from "fast-check";
+import { parse } from "../../core/conf/cst.ts";
 import { filesOf } from "../../core/conf/document.ts";
 import { type Loaded, load } from "../../core/conf/load.ts";
 import type { LabServer } from "../../lab/lab.ts";
@@ -32,25 +33,27 @@ export function read(root: string, contents: ReadonlyMap<string, Buffer>, asteri
 
 /**
  * Puts `count` generated directories onto the server and compares each root file.
- * @returns how many of them Asterisk accepts, and how many were left out because it would never end reading them
+ * @returns how many of them Asterisk accepts, and how many were left out because it would not survive them
  */
 export async function compareGenerated(
   server: LabServer,
   session: GetConfigSession,
   asterisk: number,
   { count, seed }: { count: number; seed: number },
-): Promise<{ valid: number; endless: number }> {
+): Promise<{ valid: number; leftOut: number }> {
   const samples = fc.sample(confDirectory, { numRuns: count, seed });
-  const seen = { valid: 0, endless: 0 };
+  const seen = { valid: 0, leftOut: 0 };
   for (let first = 0; first < samples.length; first += batch) {
     const asked: { root: string; contents: Map<string, Buffer>; loaded: Loaded }[] = [];
     for (const [index, files] of samples.slice(first, first + batch).entries()) {
-      const root = `generated/${first + index}/root.conf`;
+      const root = `generated/${seed}/${first + index}/root.conf`;
       const contents = contentsOf(dirname(root), files);
       const loaded = read(root, contents, asterisk);
-      const endless = ["inherits-itself", "nested-too-deep", "too-large"];
-      if (endless.includes(loaded.invalid?.kind ?? "")) seen.endless++;
-      else asked.push({ root, contents, loaded });
+      if (endsAsterisk(contents, loaded)) {
+        seen.leftOut++;
+        continue;
+      }
+      asked.push({ root, contents, loaded });
       if (loaded.invalid === undefined) seen.valid++;
     }
     await put(server, new Map(asked.flatMap(({ contents }) => [...contents])));
@@ -61,4 +64,13 @@ export async function compareGenerated(
     }
   }
   return seen;
+}
+
+/**
+ * Files that Asterisk never ends reading; and those with many a `--;` that closes nothing: a `;--` behind them makes
+ * it write in front of an array (`nest` of config_text_file_load), seen to crash 16 at 51 of them and 22 at 87.
+ */
+function endsAsterisk(contents: ReadonlyMap<string, Buffer>, loaded: Loaded): boolean {
+  if (["inherits-itself", "nested-too-deep", "too-large"].includes(loaded.invalid?.kind ?? "")) return true;
+  return [...contents.values()].some((bytes) => parse(bytes).nodes.some(({ depth }) => depth < -3));
 }

@@ -102,7 +102,7 @@ function parseAction(text: string): FakeAction {
 function respond(action: FakeAction, challenge: string, authenticated: boolean): string {
   const id = `ActionID: ${action.get("actionid") ?? ""}\r\n`;
   const refuse = (why: string) => `Response: Error\r\n${id}Message: ${why}\r\n\r\n`;
-  const name = action.get("action")?.toLowerCase();
+  const name = action.get("action")?.toLowerCase() ?? "";
   if (name === "challenge") return `Response: Success\r\n${id}Challenge: ${challenge}\r\n\r\n`;
   if (name === "login") {
     const key = createHash("md5").update(`${challenge}${FakeAMI.password}`).digest("hex");

@@ -48,6 +48,8 @@ export function contentsOf(
   return contents;
 }
 
+const inFlight = 20;
+
 /** One AMI session that only asks for files. */
 export class GetConfigSession {
   readonly #socket: Socket;
@@ -61,6 +63,8 @@ export class GetConfigSession {
       this.#received += data;
       this.#arrived();
     });
+    // A reset is told by the close that follows it.
+    socket.on("error", () => undefined);
     socket.on("close", () => {
       this.#arrived();
     });
@@ -77,18 +81,24 @@ export class GetConfigSession {
     return session;
   }
 
-  /** Asks for files, paths below the configuration directory, all at once; the answers in the same order. */
+  /**
+   * Asks for files, paths below the configuration directory; the answers come in the same order. A few at a time, so
+   * that the answers fit into the socket: Asterisk closes a session that it cannot write to within its writetimeout.
+   */
   async getConfig(files: readonly string[]): Promise<Answer[]> {
-    this.#socket.write(
-      files
-        .map((file) => `Action: GetConfig\r\nFilename: ${file}\r\nFilter: TEMPLATES=include\r\n\r\n`)
-        .join(""),
-      "latin1",
-    );
     const answers: Answer[] = [];
-    while (answers.length < files.length) {
-      const message = await this.#take("\r\n\r\n");
-      if (message.startsWith("Response:")) answers.push(parseAnswer(message));
+    for (let first = 0; first < files.length; first += inFlight) {
+      const asked = files.slice(first, first + inFlight);
+      const actions = asked.map((file) => {
+        return `Action: GetConfig\r\nFilename: ${file}\r\nFilter: TEMPLATES=include\r\n\r\n`;
+      });
+      this.#socket.write(actions.join(""), "latin1");
+      for (const file of asked) {
+        const message = await this.#take("\r\n\r\n");
+        if (!message.startsWith("Response:"))
+          throw new Error(`AMI answered GetConfig of ${file}: ${message}`);
+        answers.push(parseAnswer(message));
+      }
     }
     return answers;
   }

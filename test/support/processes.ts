@@ -1,16 +1,13 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { connect } from "node:net";
 
-/** The PID namespace of a process, as `/proc` names it; undefined if it has ended. */
-export async function pidNamespace(pid: number | string): Promise<string | undefined> {
-  return readlink(`/proc/${pid}/ns/pid`).catch(() => undefined);
-}
-
-/** The processes of this machine that live in a PID namespace. */
-export async function processesIn(namespace: string): Promise<string[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const namespaces = await Promise.all(pids.map(pidNamespace));
-  return pids.filter((_, index) => namespaces[index] === namespace);
+/** The processes in the PID namespace of a process, itself included. Empty if it has ended. */
+export async function processesBeside(pid: number): Promise<number[]> {
+  const namespaceOf = (each: number) => readlink(`/proc/${each}/ns/pid`).catch(() => undefined);
+  const namespace = await namespaceOf(pid);
+  const pids = (await readdir("/proc")).map(Number).filter(Number.isInteger);
+  const namespaces = await Promise.all(pids.map(namespaceOf));
+  return pids.filter((_, index) => namespace !== undefined && namespaces[index] === namespace);
 }
 
 /** The mounts that any process of this machine sees below a directory. */
