@@ -8,6 +8,7 @@
 import type { ConfFile } from "./cst.ts";
 import { addSection, removeSection, renameSection } from "./edit/section.ts";
 import { addVariable, removeVariable, setVariable } from "./edit/variable.ts";
+import { ConfError } from "./errors.ts";
 
 /** Replace `length` bytes at `offset` by `text`, whose characters are bytes. */
 export interface Edit {
@@ -90,6 +91,7 @@ export type Change = SetVariable | AddVariable | RemoveVariable | AddSection | R
 
 /** The edits that make `change` in `file`, sorted and without overlap; throws ConfError where it cannot be made. */
 export function modify(file: ConfFile, change: Change): Edit[] {
+  refuseCutLines(file);
   switch (change.kind) {
     case "set-variable":
       return setVariable(file, change);
@@ -104,6 +106,14 @@ export function modify(file: ConfFile, change: Change): Edit[] {
     case "rename-section":
       return renameSection(file, change);
   }
+}
+
+// Asterisk goes on in the middle of a line of more than 8190 bytes that holds a NUL: where, any edit may move.
+function refuseCutLines({ nodes }: ConfFile): void {
+  const cut = nodes.find((node, index) => index < nodes.length - 1 && !node.source.endsWith("\n"));
+  if (!cut) return;
+  const message = `Line ${String(cut.line)} holds a NUL byte and more than 8190 bytes: Asterisk reads it as several.`;
+  throw new ConfError("Ambiguous", message, "Remove the NUL byte first.", cut.line);
 }
 
 /** The bytes with the edits made; their order is free. Throws RangeError where two overlap or one leaves the file. */

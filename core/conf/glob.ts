@@ -6,28 +6,35 @@
  */
 export function globAsterisk(pattern: string, paths: Iterable<string>): string[] {
   const all = [...paths];
-  return expandBraces(pattern).flatMap((alternative) => {
+  return [...expandBraces(pattern)].flatMap((alternative) => {
     const names = alternative.split("/").map(tokensOf);
     return all.filter((path) => matchesPath(names, path.split("/"))).sort(byBytes);
   });
 }
 
-/** `a{b,c{d,e}}` → `ab`, `acd`, `ace`. An unclosed brace is an ordinary character. */
-export function expandBraces(pattern: string): string[] {
+/** `a{b,c{d,e}}` → `ab`, `acd`, `ace`. An unclosed brace is an ordinary character. Few bytes can yield 2^n. */
+export function* expandBraces(pattern: string): Generator<string, void> {
   const open = firstBrace(pattern);
-  if (open === -1) return [pattern];
-  const alternatives: string[] = [];
-  let from = open + 1;
-  for (;;) {
-    const to = endOfAlternative(pattern, from);
-    if (to === -1) return [pattern];
-    alternatives.push(pattern.slice(from, to));
-    from = to + 1;
-    if (pattern[to] === "}") break;
+  const alternatives = open === -1 ? undefined : alternativesFrom(pattern, open + 1);
+  if (alternatives === undefined) {
+    yield pattern;
+    return;
   }
   const before = pattern.slice(0, open);
-  const after = pattern.slice(from);
-  return alternatives.flatMap((alternative) => expandBraces(before + alternative + after));
+  const after = pattern.slice(alternatives.end);
+  for (const alternative of alternatives.texts) yield* expandBraces(before + alternative + after);
+}
+
+/** The alternatives behind a brace, and where the text behind its partner begins; undefined where it has none. */
+function alternativesFrom(pattern: string, start: number): { texts: string[]; end: number } | undefined {
+  const texts: string[] = [];
+  for (let from = start; ;) {
+    const to = endOfAlternative(pattern, from);
+    if (to === -1) return undefined;
+    texts.push(pattern.slice(from, to));
+    from = to + 1;
+    if (pattern[to] === "}") return { texts, end: from };
+  }
 }
 
 /** Whether glob looks for a file by pattern rather than by name. */

@@ -11,7 +11,11 @@ export interface IncludeTargets {
   readonly paths: readonly string[];
   /** What lies outside the configuration directory, as absolute names or patterns. */
   readonly external: readonly string[];
+  /** There are more, which no honest include means: see `mostAlternatives`. */
+  readonly tooMany: boolean;
 }
+
+const mostAlternatives = 10_000;
 
 /** Resolves the arguments of includes. `..` is taken out by name alone: what is a link, only the server knows. */
 export class IncludePaths {
@@ -34,7 +38,9 @@ export class IncludePaths {
     );
     const paths: string[] = [];
     const external: string[] = [];
+    let alternatives = 0;
     for (const alternative of expandBraces(absolute)) {
+      if (++alternatives > mostAlternatives) return { paths, external, tooMany: true };
       const path = normalize(alternative);
       if (!path.startsWith(`${this.#root}/`)) {
         if (path !== this.#root) external.push(decode(path));
@@ -44,7 +50,7 @@ export class IncludePaths {
         for (const match of matches) paths.push(this.#cut(match));
       }
     }
-    return { paths, external };
+    return { paths, external, tooMany: false };
   }
 
   #cut(path: string): string {

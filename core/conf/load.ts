@@ -233,7 +233,10 @@ class Loader {
       this.#report("include-too-deep", file, line, argument);
       return "missing";
     }
-    const { paths, external } = this.#paths.resolve(argument, (pattern) => this.#files.glob(pattern));
+    const { paths, external, tooMany } = this.#paths.resolve(argument, (pattern) =>
+      this.#files.glob(pattern),
+    );
+    if (tooMany) this.#report("too-large", file, line, argument, true);
     if (external.length > 0) {
       this.#incomplete = true;
       this.#report("include-external", file, line, argument);
@@ -241,7 +244,7 @@ class Loader {
     for (const path of paths) {
       if (this.#reading.includes(path)) this.#report("include-circle", file, line, path);
     }
-    const outcome = this.#load(paths);
+    const outcome = tooMany ? "invalid" : this.#load(paths);
     // Whether an external file exists, nobody here knows: the benefit of the doubt.
     return outcome === "missing" && external.length > 0 ? "loaded" : outcome;
   }

@@ -1,3 +1,5 @@
+import { skipBlanks, trimBlanks } from "./text.ts";
+
 /**
  * Which variables of a .conf file hold a secret. Names are matched without regard to case and, unless a rule
  * names files, in every file: what is masked once too often does no harm.
@@ -30,7 +32,7 @@ export const secretRules: readonly SecretRule[] = [
 ];
 
 /** The secrets that stand inside a value whatever its key: a URL's password, a dialplan application's. */
-const embedded = [/:\/\/[^\s:/@]*:([^\s@]*)@/dg, /\b(?:VM)?(?:Authenticate|DISA)\(([^,)]*)/dgi];
+const embedded = [/:\/\/[^\s:/@]{0,200}:([^\s@]{0,1000})@/dg, /\b(?:VM)?(?:Authenticate|DISA)\(([^,)]*)/dgi];
 
 /** Whether the value of `key` in `file` (a path) holds a secret, in whole or in part. */
 export function isSecretKey(file: string, key: string, rules: readonly SecretRule[] = secretRules): boolean {
@@ -56,13 +58,24 @@ export function maskValue(
  * of a secret variable everything is masked: where the value ends is not worth a mistake.
  */
 export function maskLine(file: string, line: string, rules: readonly SecretRule[] = secretRules): string {
-  for (const match of line.matchAll(/([^\s;=,([]+)\s*\+?=>?[\t ]*/g)) {
-    const key = (match[1] ?? "").replace(/\+$/, "");
-    if (!isSecretKey(file, key, rules)) continue;
-    const start = match.index + match[0].length;
+  let from = 0;
+  for (let at = line.indexOf("="); at >= 0; at = line.indexOf("=", at + 1)) {
+    const key = keyBefore(line, from, at);
+    from = at + 1;
+    if (key === "" || !isSecretKey(file, key, rules)) continue;
+    const arrow = line[from] === ">" ? from + 1 : from;
+    const start = skipBlanks(line, arrow, line.length);
     return maskEmbedded(line.slice(0, start)) + maskValue(file, key, line.slice(start), rules);
   }
   return maskEmbedded(line);
+}
+
+/** The word in front of an operator; step by step, for a line may be long and hostile. */
+function keyBefore(line: string, from: number, operator: number): string {
+  const end = trimBlanks(line, from, line[operator - 1] === "+" ? operator - 1 : operator);
+  let start = end;
+  while (start > from && !/[\s;=,([]/.test(line.charAt(start - 1))) start--;
+  return line.slice(start, end);
 }
 
 function ruleFor(file: string, key: string, rules: readonly SecretRule[]): SecretRule | undefined {

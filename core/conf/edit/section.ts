@@ -5,7 +5,7 @@ import { escapeSectionName, parseLine, sectionLine, unwritable, variableLine } f
 import { depthBefore, findSection, refuseUnread } from "./place.ts";
 import type { Place } from "./place.ts";
 import { endOfLineOf, styleFor } from "./style.ts";
-import { insertLine, lineOutsideComments } from "./variable.ts";
+import { insertLine, lineOutsideComments, removeLines } from "./variable.ts";
 
 /** A new section at the end of the file. */
 export function addSection(file: ConfFile, change: AddSection): Edit[] {
@@ -83,19 +83,10 @@ function lastLine(file: ConfFile, place: Place): number {
 }
 
 function removal(file: ConfFile, { from, to }: { from: number; to: number }): Edit {
-  const first = file.nodes[from] as ConfNode;
-  const last = file.nodes[to - 1] as ConfNode;
-  if (depthBefore(file, from) !== last.depth) {
-    const message = `A block comment crosses the end of the section in line ${String(last.line)}.`;
-    throw new ConfError(
-      "Ambiguous",
-      message,
-      "Move the comment's ends to lines of their own first.",
-      last.line,
-    );
-  }
-  const offset = first.offset + (from === 0 && file.byteOrderMark ? 3 : 0);
-  return { offset, length: last.offset + last.source.length - offset, text: "" };
+  if (depthBefore(file, from) === depthBefore(file, to)) return removeLines(file, from, to);
+  const line = file.nodes[to - 1]?.line ?? 1;
+  const message = `A block comment crosses the end of the section in line ${String(line)}.`;
+  throw new ConfError("Ambiguous", message, "Move the comment's ends to lines of their own first.", line);
 }
 
 function refuseUsed(file: ConfFile, header: SectionNode, place: Place): void {

@@ -2,6 +2,7 @@ import { endOfLine } from "../cst.ts";
 import type { ConfFile } from "../cst.ts";
 import type { AddVariable, Edit, RemoveVariable, SetVariable } from "../edit.ts";
 import { ConfError } from "../errors.ts";
+import { byteOrderMark } from "../lexer.ts";
 import { parseLine, replaceValue, unwritable, variableLine } from "./line.ts";
 import {
   depthBefore,
@@ -59,13 +60,23 @@ export function addVariable(file: ConfFile, change: AddVariable): Edit[] {
 /** The line goes; where a block comment begins or ends on it, only the variable does. */
 export function removeVariable(file: ConfFile, change: RemoveVariable): Edit[] {
   const { node, index } = findVariable(file, change);
-  const marks = index === 0 && file.byteOrderMark ? 3 : 0;
-  if (depthBefore(file, index) === node.depth) {
-    return [{ offset: node.offset + marks, length: node.source.length - marks, text: "" }];
-  }
+  if (depthBefore(file, index) === node.depth) return [removeLines(file, index, index + 1)];
   const { start } = node.nameRange;
   const { end } = node.valueRange;
   return [{ offset: start, length: end - start, text: "" }];
+}
+
+/** The lines from `from` up to `to` go; a byte order mark in front of the first one stays. */
+export function removeLines(file: ConfFile, from: number, to: number): Edit {
+  const start = file.nodes[from]?.offset ?? 0;
+  const next = file.nodes[to];
+  const end = next?.offset ?? file.nodes.reduce((length, node) => length + node.source.length, 0);
+  if (from === 0 && !file.byteOrderMark && next?.source.startsWith(byteOrderMark) === true) {
+    const message = `Line ${String(next.line)} begins with a byte order mark, which Asterisk would skip if it came first.`;
+    throw new ConfError("Ambiguous", message, "Remove that byte order mark first.", next.line);
+  }
+  const offset = start + (from === 0 && file.byteOrderMark ? byteOrderMark.length : 0);
+  return { offset, length: end - offset, text: "" };
 }
 
 /** A whole line put in before the line at `index`, or at the end of the file. */
@@ -73,7 +84,8 @@ export function insertLine(file: ConfFile, index: number, line: string): Edit {
   const lineEnd = endOfLineOf(file);
   const next = file.nodes[index];
   const previous = file.nodes[index - 1];
-  if (!previous) return { offset: file.byteOrderMark ? 3 : 0, length: 0, text: line + lineEnd };
+  if (!previous)
+    return { offset: file.byteOrderMark ? byteOrderMark.length : 0, length: 0, text: line + lineEnd };
   const offset = next ? next.offset : previous.offset + previous.source.length;
   return { offset, length: 0, text: (endOfLine(previous) === "" ? lineEnd : "") + line + lineEnd };
 }

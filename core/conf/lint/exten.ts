@@ -1,3 +1,5 @@
+import { skipBlanks, strip } from "../text.ts";
+
 /** One `exten =>` or `same =>` value, read as pbx/pbx_config.c (pbx_load_config) reads it. */
 export interface Exten {
   /** Up to the first comma; `undefined` for a `same` line. Still with `/callerid`. */
@@ -21,12 +23,8 @@ export function parseExten(kind: "exten" | "same", value: string): Exten {
   let extension: string | undefined;
   if (kind === "exten") [extension, rest] = splitExtension(value);
 
-  const comma: number = rest?.indexOf(",") ?? -1;
-  const priorityText = (comma < 0 ? (rest ?? "") : (rest ?? "").slice(0, comma)).replace(
-    /^[\0-\x20]+|[\0-\x20]+$/g,
-    "",
-  );
-  const applicationText = comma < 0 ? "" : (rest ?? "").slice(comma + 1);
+  const [written = "", applicationText = ""] = cutAt(rest ?? "", ",");
+  const priorityText = strip(written);
 
   const open = priorityText.indexOf("(");
   const close = open < 0 ? -1 : priorityText.indexOf(")", open);
@@ -61,7 +59,17 @@ function splitApplication(text: string): { application: string; argumentsOpen: b
   // A variable before any `(`, as in `hint,DAHDI/g0/${GLOBAL(x)}`: all of it is the application.
   const whole = open < 0 || /\$[{[]/.test(name);
   return {
-    application: (whole ? text : name).replace(/^[\0-\x20]+/, ""),
+    application: skipBlanksOf(whole ? text : name),
     argumentsOpen: !whole && !text.includes(")", open + 1),
   };
+}
+
+function skipBlanksOf(text: string): string {
+  return text.slice(skipBlanks(text, 0, text.length));
+}
+
+/** What stands before the first `mark`, and what behind it. */
+function cutAt(text: string, mark: string): [string, string?] {
+  const at = text.indexOf(mark);
+  return at < 0 ? [text] : [text.slice(0, at), text.slice(at + 1)];
 }

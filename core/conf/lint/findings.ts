@@ -2,6 +2,7 @@ import { parse } from "../cst.ts";
 import type { ConfFile, ConfNode, Range, VariableNode } from "../cst.ts";
 import type { Edit } from "../edit.ts";
 import type { ConfFiles, LoadedVariable } from "../load.ts";
+import { skipBlanks, trimBlanks } from "../text.ts";
 import type { Diagnostic, Rule, Severity } from "./diagnostic.ts";
 
 /** A place to point at: a range of the file, which lies in that line, or the whole line. */
@@ -87,8 +88,9 @@ export class Findings {
 
   #add(severity: Severity, { file, line, range }: Spot, { rule, message, fix, edits }: Finding): void {
     const node = this.node(file, line);
-    const visible = node?.source.replace(/[\r\n]+$/, "").length ?? 0;
-    const indent = node === undefined ? 0 : (/[^\0-\x20]/.exec(node.source)?.index ?? 0);
+    const source = node?.source ?? "";
+    const visible = trimBlanks(source, 0, source.length);
+    const indent = skipBlanks(source, 0, visible);
     const inLine =
       range && node && range.start >= node.offset && range.end <= node.offset + node.source.length;
     const column = (inLine ? range.start - node.offset : indent) + 1;

@@ -1,6 +1,8 @@
 /** Rules for single lines, whatever file they stand in. */
 import type { ConfNode, SectionNode, VariableNode } from "../cst.ts";
 import { byteOrderMark } from "../lexer.ts";
+import { isSecretKey } from "../secrets.ts";
+import { skipBlanks, trimBlanks } from "../text.ts";
 import type { Findings, Spot } from "./findings.ts";
 
 /** Looks at every line of a file. */
@@ -31,8 +33,8 @@ function strayCommentEnd(node: ConfNode, spot: Spot, findings: Findings): void {
 
 function lintBytes(node: ConfNode, spot: Spot, findings: Findings): void {
   const { source, offset } = node;
-  const carriageReturn = /\r(?=[^\n]*[^\0-\x20])/.exec(source)?.index;
-  if (carriageReturn !== undefined) {
+  const carriageReturn = source.indexOf("\r");
+  if (carriageReturn >= 0 && carriageReturn < trimBlanks(source, 0, source.length)) {
     const start = offset + carriageReturn;
     findings.warning(
       { ...spot, range: { start, end: start + 1 } },
@@ -57,16 +59,15 @@ function lintBytes(node: ConfNode, spot: Spot, findings: Findings): void {
       },
     );
   }
-  if (node.line > 1 && source.trimStart().startsWith(byteOrderMark)) markInside(node, spot, findings);
+  const begin = skipBlanks(source, 0, source.length);
+  if (node.line > 1 && source.startsWith(byteOrderMark, begin)) markInside(node, spot, findings);
 }
 
 /** A byte order mark where Asterisk skips none: it becomes part of the line. */
 export function markInside(node: ConfNode, spot: Spot, findings: Findings): void {
   const start = node.offset + node.source.indexOf(byteOrderMark);
-  const header = node.source
-    .slice(start - node.offset + byteOrderMark.length)
-    .trimStart()
-    .startsWith("[");
+  const behind = start - node.offset + byteOrderMark.length;
+  const header = node.source[skipBlanks(node.source, behind, node.source.length)] === "[";
   const finding = {
     rule: "byte-order-mark",
     message: header
@@ -143,6 +144,16 @@ function lintVariable(node: VariableNode, spot: Spot, findings: Findings): void 
         message: "`#` starts no comment here: what follows is part of the value.",
         fix: "Start the comment with `;`.",
         edits: [{ offset: start, length: 1, text: ";" }],
+      },
+    );
+  }
+  if (node.comment?.start === valueRange.end && value !== "" && isSecretKey(spot.file, node.name)) {
+    findings.warning(
+      { ...spot, range: node.comment },
+      {
+        rule: "semicolon-text",
+        message: "`;` starts a comment: the secret ends in front of it.",
+        fix: "Write `\\;` if it belongs to the secret, or a blank in front if a comment is meant.",
       },
     );
   }

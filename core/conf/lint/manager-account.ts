@@ -1,6 +1,7 @@
 /** Rules for the accounts of manager.conf. */
 import { endOfLine } from "../cst.ts";
 import type { LoadedSection, LoadedVariable } from "../load.ts";
+import { strip } from "../text.ts";
 import { parseACL } from "./acl.ts";
 import type { ACLRule } from "./acl.ts";
 import { eventFilterProblem } from "./event-filter.ts";
@@ -100,7 +101,7 @@ function lintNamedACL(
 ): boolean {
   let isTwice = false;
   for (const entry of variable.value.split(",")) {
-    const name = entry.trimStart().toLowerCase();
+    const name = strip(entry).toLowerCase();
     isTwice ||= acls.has(name);
     acls.add(name);
   }

@@ -2,6 +2,7 @@
 import type { ConfNode } from "../cst.ts";
 import type { Loaded } from "../load.ts";
 import type { Problem } from "../problems.ts";
+import { strip } from "../text.ts";
 import type { LintOptions } from "./diagnostic.ts";
 import type { Finding, Findings, Spot } from "./findings.ts";
 import { lintInclude } from "./includes.ts";
@@ -19,6 +20,23 @@ export function lintReading(root: string, loaded: Loaded, findings: Findings, op
     if (isMisplacedMark(problem, node)) markInside(node, spot, findings);
     else if (isInclude(problem)) lintInclude(problem, problem.kind, spot, refused, findings, options);
     else lintProblem(problem, spot, refused, { root, loaded, findings, node });
+  }
+  if (root === "asterisk.conf") lintTemplates(loaded, findings);
+}
+
+/** Templates that nothing is made of: in asterisk.conf, where Debian ships `[directories](!)`, never meant so. */
+function lintTemplates({ sections }: Loaded, findings: Findings): void {
+  const parents = new Set(sections.flatMap(({ inherits }) => inherits));
+  for (const { name, template, variables, file, line } of sections) {
+    if (!template || variables.length === 0 || parents.has(name)) continue;
+    findings.warning(
+      { file, line },
+      {
+        rule: "template-unused",
+        message: `\`(!)\` makes ${quote(name)} a template, and no section inherits from it: nothing in it counts.`,
+        fix: "Remove the `(!)` if the section is meant itself.",
+      },
+    );
   }
 }
 
@@ -52,20 +70,12 @@ interface Context {
 }
 
 function lintProblem(problem: Problem, spot: Spot, refused: string, context: Context): void {
-  const { findings, root } = context;
+  const { findings } = context;
   const subject = quote(problem.subject);
   switch (problem.kind as Exclude<Problem["kind"], IncludeKind>) {
-    case "no-section": {
-      const finding = {
-        rule: "no-section",
-        message: `${refused}: no section is open for this line${problem.file === root ? "" : `, read from ${root}`}.`,
-        fix: "Begin with a header, such as `[general]`, or include the file behind one.",
-      } as const;
-      // A file that no module is known to read is most often a fragment whose include was taken out.
-      if (problem.file === root && !isKnownRoot(root)) findings.warning(spot, finding);
-      else findings.error(spot, finding);
+    case "no-section":
+      noSection(problem, spot, refused, context);
       return;
-    }
     case "unknown-parent":
       findings.error(spot, unknownParent(problem, refused, context));
       return;
@@ -170,9 +180,28 @@ function lintProblem(problem: Problem, spot: Spot, refused: string, context: Con
   }
 }
 
+function noSection(problem: Problem, spot: Spot, refused: string, { root, findings }: Context): void {
+  const { file } = problem;
+  const fix = "Begin with a header, such as `[general]`, or include the file behind one.";
+  if (file === root && !isKnownRoot(root)) {
+    findings.warning(spot, {
+      rule: "no-section",
+      message: `No file includes ${quote(file)} and no module is known to read it; alone Asterisk would refuse it, because no section is open for this line.`,
+      fix,
+    });
+    return;
+  }
+  const readFrom = file === root ? "" : `, read from ${root}`;
+  findings.error(spot, {
+    rule: "no-section",
+    message: `${refused}: no section is open for this line${readFrom}.`,
+    fix,
+  });
+}
+
 function unknownParent(problem: Problem, refused: string, { loaded, node }: Context): Finding {
   const name = problem.subject;
-  const trimmed = name.trim();
+  const trimmed = strip(name);
   const exists = loaded.sections.some((section) => section.name.toLowerCase() === trimmed.toLowerCase());
   const message = `${refused}: no section named ${quote(name)} is there by then to inherit from.`;
   const option =

@@ -1,5 +1,6 @@
 import { decode, encodingOf } from "../encoding.ts";
 import { maskLine } from "../secrets.ts";
+import { trimBlanks } from "../text.ts";
 import type { Diagnostic } from "./diagnostic.ts";
 import { escapeHTML, inert } from "./inert.ts";
 
@@ -10,6 +11,8 @@ export interface RenderOptions {
 
 /** How much of a long line is shown around the place. */
 const widest = 100;
+/** Asterisk reads no longer ones, so nothing behind it is ever pointed at. */
+const longestLine = 8192;
 
 /**
  * A diagnostic as lines for people: place, message, the line with carets under the place, the fix. Secrets in the
@@ -25,8 +28,8 @@ export function renderDiagnostic(
   const lines = [
     `${inert(file)}:${String(line)}:${String(column)}: ${severity}: ${inert(message)} [${rule}]`,
   ];
-  if (source !== "")
-    lines.push(...underlined(maskLine(file, source.replace(/[\r\n]+$/, "")), line, column, endColumn));
+  const seen = source.slice(0, trimBlanks(source, 0, Math.min(source.length, longestLine)));
+  if (seen !== "") lines.push(...underlined(maskLine(file, seen), line, column, endColumn));
   lines.push(`  fix: ${inert(fix)}`);
   const text = lines.join("\n");
   return options.format === "html" ? escapeHTML(text) : text;

@@ -185,6 +185,11 @@ describe("problems", () => {
     expect({ kind: invalid?.kind, incomplete }).toEqual({ kind: "too-large", incomplete: true });
   });
 
+  test("braces that double with each pair stop at a limit", () => {
+    const { invalid } = view({ "root.conf": `[a]\n#tryinclude ${"{a,b}".repeat(40)}\n` });
+    expect(invalid).toMatchObject({ kind: "too-large", file: "root.conf", line: 2 });
+  });
+
   test("sections that double with each generation stop at a limit", () => {
     let root = "[s0]\nv=1\n";
     for (let generation = 1; generation <= 40; generation++) {

@@ -132,6 +132,12 @@ describe("setting a variable", () => {
   });
 });
 
+test("a line that Asterisk reads in pieces is refused wherever the change is", () => {
+  const text = `[a]\nx=1\n\0${"y".repeat(9000)}\n`;
+  const change = { kind: "remove-variable", section: { name: "a" }, name: "x" } as const;
+  expect(refusal(text, change)).toMatchObject({ code: "Ambiguous", line: 3 });
+});
+
 describe("adding a variable", () => {
   const permit = {
     kind: "add-variable",
@@ -182,6 +188,12 @@ describe("adding a variable", () => {
     );
   });
 
+  test("refuses a place in front of a line on which a block comment ends, and a line too long", () => {
+    const text = "[odoo]\n;-- old\n--; permit=1.1.1.1\n";
+    expect(refusal(text, { ...permit, at: 0 })).toMatchObject({ code: "NotRead", line: 2 });
+    expect(refusal(manager, { ...permit, value: "a".repeat(8184) }).code).toBe("Unwritable");
+  });
+
   test("refuses to come between a variable and the += that extends it", () => {
     const text = "[odoo]\npermit=1.1.1.1\n[odoo](+)\npermit += ,2.2.2.2\n";
     const change = { ...permit, section: { name: "odoo", occurrence: 0 } };
@@ -211,6 +223,8 @@ describe("removing a variable", () => {
   test("leaves a byte order mark where it is", () => {
     const change = { kind: "remove-variable", section: {}, name: "x" } as const;
     expect(edited("\xEF\xBB\xBFx=1\n\xEF\xBB\xBFy=2\n", change)).toBe("\xEF\xBB\xBF\xEF\xBB\xBFy=2\n");
+    // Line 2 would come first, and its mark be skipped.
+    expect(refusal("x=1\n\xEF\xBB\xBFy=2\n", change)).toMatchObject({ code: "Ambiguous", line: 2 });
   });
 });
 
@@ -261,6 +275,16 @@ describe("removing a section", () => {
     expect(edited("[T]\nx=1\n[T](+)\ny=1\n", { ...change, section: { name: "T", occurrence: 1 } })).toBe(
       "[T]\nx=1\n",
     );
+  });
+
+  test("refuses one that an empty parent may mean", () => {
+    const change = { kind: "remove-section", section: { name: "a" } } as const;
+    expect(refusal("[a]\nx=1\n[b]()\n", change)).toMatchObject({ code: "InUse", line: 3 });
+  });
+
+  test("leaves a byte order mark where it is", () => {
+    const change = { kind: "remove-section", section: { name: "a" } } as const;
+    expect(edited("\xEF\xBB\xBF[a]\nx=1\n[b]\n", change)).toBe("\xEF\xBB\xBF[b]\n");
   });
 
   test("refuses one that holds an include unless told to keep it", () => {
@@ -439,7 +463,15 @@ const line = fc.oneof(
   },
   {
     weight: 1,
-    arbitrary: fc.constantFrom("[x", "[x](t", "\\ x=1", `x=${"y".repeat(8190)}`, "x=1\0y", "\xEF\xBB\xBFx=1"),
+    arbitrary: fc.constantFrom(
+      "[x",
+      "[x](t",
+      "\\ x=1",
+      `x=${"y".repeat(8190)}`,
+      "x=1\0y",
+      `x=1\0${"y".repeat(9000)}`,
+      "\xEF\xBB\xBFx=1",
+    ),
   },
 );
 const text = fc

@@ -55,6 +55,6 @@ describe("expandBraces", () => {
     ["\\{a,b}", ["\\{a,b}"]],
     ["{a\\,b,c}", ["a\\,b", "c"]],
   ])("%s", (pattern, alternatives) => {
-    expect(expandBraces(pattern)).toEqual(alternatives);
+    expect([...expandBraces(pattern)]).toEqual(alternatives);
   });
 });

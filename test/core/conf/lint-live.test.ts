@@ -115,6 +115,27 @@ const context = fc.array(extenLine, { minLength: 1, maxLength: 8 });
 const errorsOf = (diagnostics: readonly Diagnostic[]) =>
   diagnostics.filter((one) => one.severity === "error");
 
+describe("beside FreePBX", () => {
+  const lab = useLab({ freepbx: true });
+
+  test("its fragments are judged where they are included, and every error is one that Asterisk confirms", async () => {
+    const server = lab.servers[0] as LabServer;
+    const contents = new Map<string, Buffer>();
+    for (const path of await readdir(server.configDirectory, { recursive: true })) {
+      // Links lead to the web server's folders, which only the server sees.
+      const { code, stdout } = await server.run(["cat", `/etc/asterisk/${path}`]);
+      if (code === 0) contents.set(path, Buffer.from(stdout));
+    }
+    const errors = errorsOf(lintDirectory(contents.keys(), filesOf(contents)));
+    expect(errors.map(({ file, rule }) => ({ file, rule }))).toEqual([
+      { file: "cel_sqlite3_custom.conf", rule: "no-section" },
+    ]);
+    const fragment = new Map([...contents].filter(([path]) => path !== "rtp.conf"));
+    const alone = lintDirectory(fragment.keys(), filesOf(fragment)).filter(({ file }) => /^rtp/.test(file));
+    expect(alone).toMatchObject([{ file: "rtp_additional.conf", rule: "no-section", severity: "warning" }]);
+  });
+});
+
 describe.each([22, 16] as const)("beside Asterisk %i", (asterisk) => {
   const lab = useLab({ asterisk });
   let server: LabServer;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { renderDiagnostic } from "../../../core/conf/lint.ts";
 import type { Diagnostic } from "../../../core/conf/lint.ts";
+import { diagnose } from "./lint-helpers.ts";
 import { isSecretKey, maskLine, maskValue, secretRules } from "../../../core/conf/secrets.ts";
 
 const diagnostic: Diagnostic = {
@@ -73,6 +74,19 @@ describe("a diagnostic as text", () => {
     expect(line.length).toBeLessThan(250);
     expect(line.slice(carets.indexOf("^"), carets.lastIndexOf("^") + 1)).toBe("here");
   });
+});
+
+test("hostile lines take no longer than others", () => {
+  const started = performance.now();
+  for (const piece of ["\r", " \r", "a", "=", "a=", "://a:", " #", "[", "(", ",", "--", "\\;"]) {
+    const line = `x = ${piece.repeat(8000 / piece.length)}x`;
+    const text = `[a]\n${`${line}\n`.repeat(20)}${piece.repeat(1_000_000)}`;
+    for (const file of ["manager.conf", "extensions.conf", "queues.conf"]) {
+      for (const found of diagnose({ [file]: text }, file)) renderDiagnostic(found, line);
+      maskLine(file, line);
+    }
+  }
+  expect(performance.now() - started).toBeLessThan(20_000);
 });
 
 describe("secrets in a line", () => {

@@ -22,6 +22,13 @@ describe("comments", () => {
     expect(mended(file, text)).toBe("[a]\n  ; a comment\n");
   });
 
+  test("a semicolon directly behind a secret may belong to it", () => {
+    expect(check("res_odbc.conf", "[a]\npassword => ab;cd\nuser => x;y\n")).toEqual([
+      "2:15-18 warning semicolon-text",
+    ]);
+    expect(check("res_odbc.conf", "[a]\npassword => ab\\;cd ; note\n")).toEqual([]);
+  });
+
   test("--; outside a block comment drops the rest of the file", () => {
     expect(check(file, "[a]\nx = 1 --; one\ny = 2\n[b\n")).toEqual(["2:7-10 error block-comment-stray-end"]);
     expect(check(file, "[a]\n;-- two --; --;\n")).toEqual([
@@ -130,6 +137,13 @@ describe("sections", () => {
     expect(check(file, `[${"n".repeat(79)}]\n[${"n".repeat(80)}]\n`)).toEqual(["2:2-82 warning name-cut"]);
   });
 
+  test("a template in asterisk.conf that nothing inherits from", () => {
+    expect(check("asterisk.conf", "[directories](!)\nastetcdir => /x\n[t](!)\nx=1\n[a](t)\n")).toEqual([
+      "1:1-17 warning template-unused",
+    ]);
+    expect(check(file, "[a](!)\nx=1\n")).toEqual([]);
+  });
+
   test("an empty name is a name", () => {
     expect(check(file, "[]\nx=1\n")).toEqual([]);
   });
@@ -187,6 +201,22 @@ describe("includes", () => {
       "2:10-24 warning include-external",
       "3:10-21 warning include-external",
     ]);
+  });
+
+  test("a file that is not there", () => {
+    expect(check("none.conf", "").concat(brief(diagnose({}, "none.conf"), "none.conf"))).toEqual([
+      "0:1-2 error file-missing",
+    ]);
+  });
+
+  test("includes that lead to the same files again and again", () => {
+    const texts = {
+      [file]: "[a]\n#include d/*.conf\n",
+      "d/1.conf": "#include d/*.conf\n",
+      "d/2.conf": "x=1\n",
+    };
+    const rules = diagnose(texts, file, { sizeLimit: 10_000 }).map(({ rule }) => rule);
+    expect(rules).toContain("too-large");
   });
 
   test("one of several files that cannot be read", () => {
