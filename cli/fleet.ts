@@ -14,6 +14,8 @@ export interface Presentation<T> {
   readonly text: (server: string, value: T, paint: Paint) => readonly string[];
   /** What JSON says of a server beside `server`, `ok` and `milliseconds`. */
   readonly json: (value: T) => object;
+  /** Where results go, if not to stdout. */
+  readonly stream?: NodeJS.WriteStream;
   /** Markdown; where a command has none, its text in a code block. */
   readonly markdown?: (server: string, value: T) => readonly string[];
 }
@@ -66,17 +68,18 @@ function printResult<T>(
     printError(terminal, result.error);
     return;
   }
+  const stream = presentation.stream ?? terminal.stdout;
   const plain: Paint = (_, text) => text;
   const lines =
     output === "text"
-      ? presentation.text(result.server, result.value, painter(terminal.stdout))
+      ? presentation.text(result.server, result.value, painter(stream))
       : (presentation.markdown?.(result.server, result.value) ?? [
           "```text",
           ...presentation.text(result.server, result.value, plain),
           "```",
           "",
         ]);
-  terminal.stdout.write(`${lines.join("\n")}\n`);
+  stream.write(`${lines.join("\n")}\n`);
 }
 
 function printSummary<T>(terminal: Terminal, results: readonly ServerResult<T>[]): void {

@@ -12,10 +12,19 @@ export interface Triple {
   readonly recorded: string | null;
 }
 
+/** A person's choice of the side that is right, made once. */
+export interface Take {
+  readonly side: Side;
+  /** `conflicts`: where the table can't decide. `all`: every path that differs and that this side has. */
+  readonly scope: "conflicts" | "all";
+  readonly matches: (path: string) => boolean;
+}
+
 export interface DiffPolicy {
   readonly pathPolicy: (path: string) => PathPolicy;
   readonly prune: boolean;
   readonly drift: "Correct" | "Report";
+  readonly take?: Take;
 }
 
 /** Which way a path moves; `Source` and `Server` name the side that is written. */
@@ -25,7 +34,8 @@ export type Side = "source" | "server";
  * What happens to one path; the table "What happens" of the design, one cell each.
  *
  * - `InSync`: both sides and the record agree.
- * - `Write`: `to` gets the other side's bytes. `cause` tells a declared change from a drift that is corrected.
+ * - `Write`: `to` gets the other side's bytes. `cause` tells a declared change from a drift that is corrected, and both
+ *   from what a person took.
  * - `Remove`: gone from the side of truth and removed from `to`.
  * - `Record`: both sides are equal and the record is not: only the record changes.
  * - `Drift`: `to` moved away and is only reported (`drift: Report`).
@@ -42,7 +52,7 @@ export type Change =
       readonly kind: "Write";
       readonly path: string;
       readonly to: Side;
-      readonly cause: "change" | "drift";
+      readonly cause: "change" | "drift" | "taken";
       readonly creates: boolean;
     }
   | { readonly kind: "Remove"; readonly path: string; readonly to: Side }
@@ -80,8 +90,21 @@ function diffPath(triple: Triple, policy: DiffPolicy): Change | undefined {
     if (source === recorded) return source === null ? undefined : { kind: "InSync", path };
     return { kind: "Record", path };
   }
-  if (pathPolicy.kind === "DirectionNotSet") return { kind: "DirectionNotSet", path };
-  return diffDirected(path, sides(pathPolicy.direction, source, server), recorded, policy);
+  const { take } = policy;
+  const taken = take?.matches(path) ? takenChange(path, sidesOf(take.side, source, server)) : undefined;
+  if (take?.scope === "all" && taken?.kind === "Write") return taken;
+  const change: Change =
+    pathPolicy.kind === "DirectionNotSet"
+      ? { kind: "DirectionNotSet", path }
+      : diffDirected(path, sides(pathPolicy.direction, source, server), recorded, policy);
+  const undecided = change.kind === "Conflict" || change.kind === "DirectionNotSet";
+  return undecided && taken !== undefined ? taken : change;
+}
+
+/** What the side that was taken has goes to the other; what it does not have goes away there. */
+function takenChange(path: string, { truth, target, to }: Sides): Change {
+  if (truth === null) return { kind: "Remove", path, to };
+  return { kind: "Write", path, to, cause: "taken", creates: target === null };
 }
 
 interface Sides {
@@ -91,7 +114,11 @@ interface Sides {
 }
 
 function sides(direction: UpdateDirection, source: string | null, server: string | null): Sides {
-  return direction === "ToAsterisk"
+  return sidesOf(direction === "ToAsterisk" ? "source" : "server", source, server);
+}
+
+function sidesOf(truth: Side, source: string | null, server: string | null): Sides {
+  return truth === "source"
     ? { truth: source, target: server, to: "server" }
     : { truth: server, target: source, to: "source" };
 }

@@ -39,6 +39,7 @@ export type ErrorCode =
   | "RecordKeyMissing"
   | "ImportNotDone"
   | "SourceUnavailable"
+  | "ChangedMeanwhile"
   // the lab
   | "LabFailed";
 

@@ -22,3 +22,11 @@ function refusal(path: string): string | undefined {
   }
   return undefined;
 }
+
+/**
+ * Whether a component of a path begins with a dot. Such files are neither imported nor written: Asterisk's globs pass
+ * them over, and in a checkout they mean something else (`.git/hooks`).
+ */
+export function isHidden(path: string): boolean {
+  return path.split("/").some((component) => component.startsWith("."));
+}

@@ -22,8 +22,10 @@ export interface PlannedChange {
   /** Recorded hashes of both sides; null where the path is not there. */
   readonly sourceHash: RecordedHash | null;
   readonly serverHash: RecordedHash | null;
-  /** Why it will not be done although the table says so: a link, a generated file, an error in it. */
+  /** Why it is left alone although the table says otherwise: a link, a generated file, one that others need. */
   readonly blocked?: string;
+  /** What Asterisk would refuse in it; such a plan is not applied. */
+  readonly error?: string;
   /** Old and new as lines, from the written side to the other; undefined for what is not text. */
   readonly difference?: readonly DifferenceHunk[];
 }
@@ -46,11 +48,12 @@ export function makePlan(
   all: readonly PlannedChange[],
 ): Plan {
   const changes = all.filter(({ change }) => change.kind !== "InSync");
-  const hashed = changes.map(({ change, sourceHash, serverHash, blocked }) => [
+  const hashed = changes.map(({ change, sourceHash, serverHash, blocked, error }) => [
     change,
     sourceHash,
     serverHash,
-    blocked ?? null,
+    blocked !== undefined,
+    error !== undefined,
   ]);
   const hash = createHash("sha256")
     .update(JSON.stringify([server, updateDirection ?? null, hashed]))
@@ -88,6 +91,8 @@ export function explain(change: Change): string {
     case "Record":
       return "both sides are equal; only the record is brought up to date";
     case "Write":
+      if (change.cause === "taken")
+        return `the ${other(change.to)}'s bytes were chosen and are written to the ${change.to}`;
       if (change.cause === "drift") return `drift: the ${change.to} moved away and is corrected`;
       return change.creates
         ? `created on the ${change.to}`

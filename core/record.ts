@@ -63,6 +63,8 @@ const importRecord = z.object({
   startedAt: z.string(),
   doneAt: z.string().optional(),
   asteriskVersion: z.string(),
+  /** The generation of the server's own record when this was made; 0 where nothing was ever applied. */
+  generation: z.int().min(0),
   identity,
   /** How the hashes were made: the HMAC of a fixed text, so that a wrong key is noticed before it is used. */
   keyCheck: z.string(),

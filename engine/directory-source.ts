@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
 import { chmod, link, lstat, mkdir, open, readFile, readdir, rename, rm } from "node:fs/promises";
-import { dirname, join, sep } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import { lock } from "proper-lockfile";
 import { AsteriskIacError, hasErrorCode, messageOf } from "../core/errors.ts";
-import { checkPath } from "../core/paths.ts";
-import { contentHash } from "../core/record.ts";
-import type { Source, SourceFile } from "../core/source.ts";
+import { checkPath, isHidden } from "../core/paths.ts";
+import { comparePaths, contentHash } from "../core/record.ts";
+import type { KeptFile, RecordName, Source, SourceFile } from "../core/source.ts";
 
 const room = ".asterisk-iac";
 const temporaries = "temporary";
@@ -21,11 +21,8 @@ const lockStaleMs = 5000;
  */
 export class DirectorySource implements Source {
   readonly name: string;
-  readonly recordFile: string;
-
   constructor(directory: string) {
     this.name = directory;
-    this.recordFile = join(directory, room, "import.json");
   }
 
   async list(): Promise<ReadonlyMap<string, SourceFile>> {
@@ -79,15 +76,18 @@ export class DirectorySource implements Source {
     }
   }
 
-  async create(path: string, bytes: Uint8Array): Promise<boolean> {
+  async write(path: string, bytes: Uint8Array, expected: string | null, keepAs: string): Promise<boolean> {
+    refuseHidden(path);
     const file = await this.#resolve(path, { makeDirectories: true });
+    if (expected !== null && !(await this.#keepCurrent(path, file, expected, keepAs))) return false;
     const temporary = await this.#writeTemporary(bytes);
     try {
-      // link(2), not rename(2): it fails where a file of that name is, however late it came.
-      await link(temporary, file);
+      // link(2), not rename(2), for a new file: it fails where one of that name is, however late it came.
+      if (expected === null) await link(temporary, file);
+      else await rename(temporary, file);
     } catch (cause) {
       if (hasErrorCode(cause, "EEXIST")) return false;
-      throw this.#unavailable(`can't create ${file}`, cause);
+      throw this.#unavailable(`can't write ${file}`, cause);
     } finally {
       await rm(temporary, { force: true });
     }
@@ -95,29 +95,80 @@ export class DirectorySource implements Source {
     return true;
   }
 
-  async removeIfUnchanged(path: string, hash: string): Promise<boolean> {
+  async remove(path: string, expected: string, keepAs: string): Promise<boolean> {
+    refuseHidden(path);
     const file = await this.#resolve(path);
-    if (contentHash(await this.read(path)) !== hash) return false;
+    if (!(await this.#keepCurrent(path, file, expected, keepAs))) return false;
     await rm(file);
     await syncDirectory(dirname(file));
     return true;
   }
 
-  async keep(path: string, bytes: Uint8Array): Promise<void> {
-    await this.#replace(`${room}/kept/${path}`, bytes);
+  /**
+   * Gives what is there a second name among the kept files, and looks at it under that name: an editor that writes in
+   * place meanwhile changes the kept bytes, too, so its work is not lost either.
+   */
+  async #keepCurrent(path: string, file: string, expected: string, keepAs: string): Promise<boolean> {
+    const keptPath = `${room}/kept/${keepAs}/${path}`;
+    const kept = await this.#resolve(keptPath, { makeDirectories: true });
+    try {
+      await rm(kept, { force: true });
+      await link(file, kept);
+    } catch (cause) {
+      if (hasErrorCode(cause, "ENOENT")) return false;
+      throw this.#unavailable(`can't keep ${file}`, cause);
+    }
+    await syncDirectory(dirname(kept));
+    if (contentHash(await this.read(keptPath)) === expected) return true;
+    await rm(kept);
+    return false;
   }
 
-  async readRecord(): Promise<string | undefined> {
+  async keep(path: string, bytes: Uint8Array, keepAs: string): Promise<void> {
+    await this.#replace(`${room}/kept/${keepAs}/${path}`, bytes);
+  }
+
+  async listKept(): Promise<readonly KeptFile[]> {
+    const directory = join(this.name, room, "kept");
+    const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(
+      (cause: unknown) => {
+        if (hasErrorCode(cause, "ENOENT")) return [];
+        throw this.#unavailable(`can't list ${directory}`, cause);
+      },
+    );
+    const files = entries
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name));
+    const kept = await Promise.all(
+      files.map(async (file): Promise<KeptFile> => {
+        const [id = "", ...path] = relative(directory, file).split(sep);
+        // ctime: when the bytes got this name. Their mtime is that of the last edit.
+        const { size, ctime } = await lstat(file);
+        return { id, path: path.join("/"), size, keptAt: ctime };
+      }),
+    );
+    return kept.sort((a, b) => b.keptAt.getTime() - a.keptAt.getTime() || comparePaths(a.path, b.path));
+  }
+
+  async readKept(id: string, path: string): Promise<Buffer> {
+    return this.read(`${room}/kept/${id}/${path}`);
+  }
+
+  recordFile(name: RecordName): string {
+    return join(this.name, room, `${name}.json`);
+  }
+
+  async readRecord(name: RecordName): Promise<string | undefined> {
     try {
-      return await readFile(this.recordFile, "utf8");
+      return await readFile(this.recordFile(name), "utf8");
     } catch (cause) {
       if (hasErrorCode(cause, "ENOENT")) return undefined;
-      throw this.#unavailable(`can't read ${this.recordFile}`, cause);
+      throw this.#unavailable(`can't read ${this.recordFile(name)}`, cause);
     }
   }
 
-  async writeRecord(text: string): Promise<void> {
-    await this.#replace(`${room}/import.json`, Buffer.from(text));
+  async writeRecord(name: RecordName, text: string): Promise<void> {
+    await this.#replace(`${room}/${name}.json`, Buffer.from(text));
   }
 
   async exclusively<T>(work: () => Promise<T>): Promise<T> {
@@ -211,6 +262,18 @@ export class DirectorySource implements Source {
   #unavailable(what: string, cause: unknown): AsteriskIacError {
     return new AsteriskIacError("SourceUnavailable", `${what}: ${messageOf(cause)}`, { cause });
   }
+}
+
+/** The names come from a server: `.git/hooks/post-checkout` among them would be run by the next git. */
+function refuseHidden(path: string): void {
+  if (!isHidden(path)) return;
+  throw new AsteriskIacError(
+    "PathRefused",
+    `the path ${JSON.stringify(path)} has a name that begins with a dot`,
+    {
+      hint: "Such files are not part of a source.",
+    },
+  );
 }
 
 async function syncDirectory(directory: string): Promise<void> {

@@ -4,11 +4,15 @@ import type { ImportStep } from "../core/import.ts";
 import { planImport } from "../core/import.ts";
 import type { ImportOutcome, ImportRecord, RecordedFile } from "../core/record.ts";
 import { contentHash, formatImportRecord } from "../core/record.ts";
+import { formatCollectedRecord } from "../core/recorded.ts";
 import { pathPolicy } from "../core/resource/index.ts";
 import type { Source } from "../core/source.ts";
 import type { Pass } from "./pass.ts";
 import { assertIdentity } from "./pass.ts";
 import { selectPaths } from "./select.ts";
+
+/** Where the server's bytes lie that the source already had in another form. */
+const keptByImport = "import";
 
 /** Called as the import goes on; `done` of `total` paths have their outcome on disk. */
 export type ImportProgress = (done: number, total: number) => void;
@@ -71,14 +75,17 @@ export async function importServer(
       state: "Importing",
       startedAt: resumed ? before.startedAt : new Date().toISOString(),
       asteriskVersion: pass.asteriskVersion,
+      generation: pass.generation,
       identity: pass.identity,
       keyCheck: pass.key.check,
       files,
     };
-    await source.writeRecord(formatImportRecord(promise));
+    if (options.again === true)
+      await source.writeRecord("collected", formatCollectedRecord({ version: 1, files: {} }));
+    await source.writeRecord("import", formatImportRecord(promise));
     await storeAll(source, steps, contents, options.onProgress);
     const record: ImportRecord = { ...promise, state: "Done", doneAt: new Date().toISOString() };
-    await source.writeRecord(formatImportRecord(record));
+    await source.writeRecord("import", formatImportRecord(record));
     return { alreadyDone: false, resumed, record, source: source.name };
   });
 }
@@ -102,10 +109,9 @@ async function storeAll(
 }
 
 async function store(source: Source, step: ImportStep, bytes: Buffer): Promise<void> {
-  if (step.outcome === "Kept") await source.keep(step.path, bytes);
+  if (step.outcome === "Kept") await source.keep(step.path, bytes, keptByImport);
   if (step.outcome !== "Stored") return;
-  if (step.replaces !== undefined) await source.removeIfUnchanged(step.path, step.replaces);
-  if (await source.create(step.path, bytes)) return;
+  if (await source.write(step.path, bytes, step.replaces ?? null, keptByImport)) return;
   if (contentHash(await source.read(step.path)) === contentHash(bytes)) return;
   throw new AsteriskIacError(
     "SourceUnavailable",

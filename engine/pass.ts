@@ -4,6 +4,7 @@ import { AsteriskIacError } from "../core/errors.ts";
 import type { ObservedFile } from "../core/observed.ts";
 import type { Identity, ImportRecord } from "../core/record.ts";
 import { RecordKey, parseImportRecord } from "../core/record.ts";
+import type { AppliedFile } from "../core/recorded.ts";
 import type { SecretStore } from "./secrets.ts";
 import type { ServerDeclaration, ServerSession } from "./session.ts";
 import { withSession } from "./session.ts";
@@ -19,6 +20,9 @@ export interface Pass {
   readonly realPath: string;
   readonly files: readonly ObservedFile[];
   readonly identity: Identity;
+  /** Of the server's own record, kept on the server: how often it was written, and what was written last. */
+  readonly generation: number;
+  readonly applied: Readonly<Record<string, AppliedFile>>;
   readonly key: RecordKey;
   /** The import record, if there is one; checked against the key, not against the identity. */
   readonly record: ImportRecord | undefined;
@@ -68,9 +72,11 @@ export async function withPass<T>(
   options: PassOptions,
   work: (pass: Pass) => Promise<T>,
 ): Promise<T> {
-  const recordText = await declaration.source.readRecord();
+  const recordText = await declaration.source.readRecord("import");
   const record =
-    recordText === undefined ? undefined : parseImportRecord(recordText, declaration.source.recordFile);
+    recordText === undefined
+      ? undefined
+      : parseImportRecord(recordText, declaration.source.recordFile("import"));
   const key = await recordKey(declaration, secrets, record, options);
   return withSession(declaration, secrets, async (session) =>
     work(await look(session, key, record, options.seen)),
@@ -104,6 +110,8 @@ async function look(
     realPath: listing.realPath,
     files,
     identity: key.identity(machine, listing.realPath),
+    generation: 0,
+    applied: {},
     key,
     record,
     read: async (paths) => (paths.length === 0 ? new Map<string, Buffer>() : readFiles(host, listing, paths)),
@@ -140,12 +148,12 @@ async function recordKey(
   );
   if (bytes === undefined) {
     throw new AsteriskIacError("RecordKeyMissing", `the secret ${name} with the record key is not there`, {
-      where: { file: declaration.source.recordFile },
+      where: { file: declaration.source.recordFile("import") },
       hint: `Put ${name}/${key} back from your backup, or make a new record with \`import --again\`.`,
     });
   }
   const recordKey = new RecordKey(bytes);
-  recordKey.verify(record, declaration.source.recordFile);
+  recordKey.verify(record, declaration.source.recordFile("import"));
   return recordKey;
 }
 

@@ -1,6 +1,9 @@
 import { globAsterisk, parse } from "../core/conf/index.ts";
 import { IncludePaths } from "../core/conf/include-paths.ts";
-import type { ContentHash, ImportRecord } from "../core/record.ts";
+import { isHidden } from "../core/paths.ts";
+import type { ContentHash, ImportOutcome } from "../core/record.ts";
+import type { Records } from "../core/recorded.ts";
+import { recordedOf } from "../core/recorded.ts";
 import { fileSelector } from "../core/resource/index.ts";
 import type { SourceFile } from "../core/source.ts";
 import type { Pass } from "./pass.ts";
@@ -56,16 +59,20 @@ export async function selectPaths(
 export async function selectForPlan(
   pass: Pass,
   source: ReadonlyMap<string, SourceFile>,
-  record: ImportRecord,
+  records: Records,
 ): Promise<ReadonlySet<string>> {
   const { files } = pass.declaration.spec;
-  const taken = new Map<string, string | null>();
-  for (const [path, file] of Object.entries(record.files)) {
-    if (file.outcome === "Stored" || file.outcome === "Equal" || file.outcome === "Kept")
-      taken.set(path, file.hash ?? null);
-  }
+  const imported = Object.entries(records.imported.files).filter(([, { outcome }]) => wasTaken.has(outcome));
+  const recorded = [
+    ...imported.map(([path]) => path),
+    ...Object.keys(records.collected.files),
+    ...Object.keys(records.applied),
+  ];
+  const taken = new Set(recorded.filter((path) => !isHidden(path)));
   const asRecorded = (path: string, hash: ContentHash | null): boolean =>
-    hash !== null && pass.key.recorded(hash) === taken.get(path);
+    hash !== null &&
+    taken.has(path) &&
+    [recordedOf(path, records), records.imported.files[path]?.hash].includes(records.recorded(hash));
   const onServer = new Map(
     pass.files.filter((file) => file.kind !== "directory").map((file) => [file.path, file.hash ?? null]),
   );
@@ -83,8 +90,10 @@ export async function selectForPlan(
       known(inSource),
     ),
   ]);
-  return new Set([...taken.keys(), ...server.selected, ...own.selected]);
+  return new Set([...taken, ...server.selected, ...own.selected]);
 }
+
+const wasTaken = new Set<ImportOutcome>(["Stored", "Equal", "Kept"]);
 
 async function readSource(
   { declaration }: Pass,
@@ -109,5 +118,5 @@ function includedBy(
     if (node.directive !== "include" && node.directive !== "tryinclude") continue;
     targets.push(...includes.resolve(node.argument, (pattern) => globAsterisk(pattern, paths.keys())).paths);
   }
-  return targets.filter((target) => paths.has(target));
+  return targets.filter((target) => paths.has(target) && !isHidden(target));
 }

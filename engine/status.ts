@@ -1,6 +1,7 @@
 import type { Condition } from "../core/conditions.ts";
 import { conditions } from "../core/conditions.ts";
-import { AsteriskIacError, asAsteriskIacError } from "../core/errors.ts";
+import type { AsteriskIacError } from "../core/errors.ts";
+import { asAsteriskIacError } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
 import type { ImportOutcome } from "../core/record.ts";
 import type { UpdateDirection } from "../core/resource/index.ts";

@@ -1,4 +1,4 @@
-import { Command } from "commander";
+import type { Command } from "commander";
 import type { ImportRecord } from "../../core/record.ts";
 import type { ImportResult } from "../../engine/import.ts";
 import { countOutcomes, importServer } from "../../engine/import.ts";

@@ -4,8 +4,9 @@ import type { Paint } from "../terminal.ts";
 import { printable } from "../terminal.ts";
 
 /** A sign a change is recognised by at the start of its line. */
-function sign({ change, blocked }: PlannedChange): string {
-  if (blocked !== undefined) return "!";
+function sign({ change, blocked, error }: PlannedChange): string {
+  if (blocked !== undefined) return "·";
+  if (error !== undefined) return "!";
   switch (change.kind) {
     case "Write":
       return change.creates ? "+" : "~";
@@ -28,8 +29,13 @@ function sign({ change, blocked }: PlannedChange): string {
 const styles = { "+": "green", "~": "yellow", "-": "red", "!": "red", "=": "dim", "·": "dim" } as const;
 
 function title(planned: PlannedChange): string {
-  const reason = planned.blocked === undefined ? explain(planned.change) : `left alone: ${planned.blocked}`;
+  const reason = reasonOf(planned);
   return `${printable(planned.change.path)}: ${printable(reason)}`;
+}
+
+function reasonOf({ change, blocked, error }: PlannedChange): string {
+  if (blocked !== undefined) return `left alone: ${blocked}`;
+  return error === undefined ? explain(change) : `refused: ${error}`;
 }
 
 function summary(plan: Plan): string {
@@ -39,19 +45,21 @@ function summary(plan: Plan): string {
     const key =
       planned.blocked !== undefined
         ? "left alone"
-        : change.kind === "Write"
-          ? `to write to the ${change.to}`
-          : {
-              InSync: "in sync",
-              Record: "to record",
-              Remove: "to remove",
-              Drift: "drifted",
-              Left: "left",
-              Conflict: "in conflict",
-              Unmanaged: "unmanaged",
-              DirectionNotSet: "without a direction",
-              Unknown: "unreadable",
-            }[change.kind];
+        : planned.error !== undefined
+          ? "refused"
+          : change.kind === "Write"
+            ? `to write to the ${change.to}`
+            : {
+                InSync: "in sync",
+                Record: "to record",
+                Remove: "to remove",
+                Drift: "drifted",
+                Left: "left",
+                Conflict: "in conflict",
+                Unmanaged: "unmanaged",
+                DirectionNotSet: "without a direction",
+                Unknown: "unreadable",
+              }[change.kind];
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
   return [`${plan.inSync} in sync`, ...[...counts].map(([key, count]) => `${count} ${key}`)].join(", ");
@@ -91,15 +99,13 @@ export function planMarkdown(plan: Plan): string[] {
     "",
   ];
   for (const planned of plan.changes) {
-    lines.push(
-      `- \`${sign(planned)}\` ${code(planned.change.path)}: ${planned.blocked === undefined ? explain(planned.change) : `left alone: ${escape(planned.blocked)}`}`,
-    );
+    lines.push(`- \`${sign(planned)}\` ${code(planned.change.path)}: ${escape(reasonOf(planned))}`);
     if (planned.difference === undefined) continue;
     lines.push("", "  <details><summary>difference</summary>", "", "  <pre>");
     for (const hunk of planned.difference) {
       lines.push(hunkHeader(hunk));
       for (const line of hunk.lines)
-        lines.push(escape({ same: " ", added: "+", removed: "-" }[line.kind] + printable(line.text)));
+        lines.push(escapeHTML({ same: " ", added: "+", removed: "-" }[line.kind] + printable(line.text)));
     }
     lines.push("  </pre>", "", "  </details>", "");
   }
@@ -107,11 +113,13 @@ export function planMarkdown(plan: Plan): string[] {
   return lines;
 }
 
+function escapeHTML(text: string): string {
+  return text.replace(/[&<>]/g, (character) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[character] ?? "");
+}
+
 /** Inert in Markdown and HTML. */
 function escape(text: string): string {
-  return text
-    .replace(/[&<>]/g, (character) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[character] ?? "")
-    .replace(/[\\`*_[\]|]/g, "\\$&");
+  return escapeHTML(text).replace(/[\\`*_[\]|]/g, "\\$&");
 }
 
 function code(text: string): string {

@@ -1,5 +1,6 @@
 import picomatch from "picomatch";
 import { z } from "zod";
+import { isHidden } from "../paths.ts";
 import { apiVersion, metadata, secretReference } from "./common.ts";
 
 /** The side that is the source of truth: the repository (ToAsterisk) or the server (FromAsterisk). */
@@ -144,7 +145,8 @@ export function pathPolicy(
   };
 }
 
-/** A function that tells whether a path matches `files`. Names that begin with a dot never match a wildcard. */
+/** A function that tells whether a path matches `files`. Hidden paths never do, whatever the pattern. */
 export function fileSelector(files: readonly string[]): (path: string) => boolean {
-  return picomatch([...files]);
+  const matches = picomatch([...files]);
+  return (path) => matches(path) && !isHidden(path);
 }

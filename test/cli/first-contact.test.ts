@@ -164,7 +164,7 @@ describe("what the source already has", () => {
     expect(files["pjsip.conf"]).toMatchObject({ outcome: "Stored" });
     const after = snapshot(source());
     for (const [path, text] of Object.entries(existing)) expect(after[path]).toBe(text);
-    const kept = join(source(), ".asterisk-iac/kept");
+    const kept = join(source(), ".asterisk-iac/kept/import");
     for (const path of ["extensions.conf", "voicemail.conf"]) {
       expect(readFileSync(join(kept, path)).equals(readFileSync(join(live(), path)))).toBe(true);
     }
@@ -281,7 +281,7 @@ describe("changes are seen and nothing is written", () => {
     writeFileSync(path, `${original.toString("latin1")}#exec /bin/true\n`, "latin1");
     const refused = await asteriskctlJSON<PlanDocument>(["-f", manifests(), "plan"]);
     expect(refused.servers[0]?.changes).toEqual([
-      expect.objectContaining({ path: "queues.conf", blocked: expect.stringContaining("allowExec") }),
+      expect.objectContaining({ path: "queues.conf", error: expect.stringContaining("allowExec") }),
     ]);
     const allowing = join(lab.directory, "allow-exec.yaml");
     writeFileSync(
@@ -289,7 +289,7 @@ describe("changes are seen and nothing is written", () => {
       readFileSync(manifests(), "utf8").replace("spec:\n", "spec:\n  allowExec: true\n"),
     );
     const allowed = await asteriskctlJSON<PlanDocument>(["-f", allowing, "plan"]);
-    expect(allowed.servers[0]?.changes[0]).not.toHaveProperty("blocked");
+    expect(allowed.servers[0]?.changes[0]).not.toHaveProperty("error");
     writeFileSync(path, original);
   });
 

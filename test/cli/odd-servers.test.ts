@@ -2,6 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import {
   chmodSync,
   chownSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -60,6 +61,10 @@ describe("a directory full of oddities", () => {
   test("is imported byte for byte; what can't be is named with the reason", async () => {
     mkdirSync(live(lab, "deep/er"), { recursive: true });
     for (const [path, bytes] of Object.entries(odd)) put(path, bytes);
+    mkdirSync(live(lab, ".git/hooks"), { recursive: true });
+    put(".git/hooks/post-checkout", "#!/bin/sh\n");
+    put("planting.conf", "[p]\n#include .git/hooks/post-checkout\n#include .hidden.conf\n");
+    put(".hidden.conf", "");
     put("secret-of-root.conf", "x");
     chmodSync(live(lab, "secret-of-root.conf"), 0o600);
     chownSync(live(lab, "secret-of-root.conf"), 0, 0);
@@ -73,6 +78,10 @@ describe("a directory full of oddities", () => {
     for (const [path, bytes] of Object.entries(odd)) {
       expect([path, files[path]?.outcome]).toEqual([path, "Stored"]);
       expect(readFileSync(source(lab, path)).equals(bytes) ? path : `${path} differs`).toBe(path);
+    }
+    for (const path of [".git/hooks/post-checkout", ".hidden.conf"]) {
+      expect(files[path]).toMatchObject({ outcome: "Outside" });
+      expect(existsSync(source(lab, path))).toBe(false);
     }
     expect(files["latin1.conf"]?.encoding).toBe("iso-8859-1");
     expect(files["utf8.conf"]?.encoding).toBe("utf-8");

@@ -36,7 +36,7 @@ describe("creating", () => {
   test("a file and the directories above it, readable by the owner only", async () => {
     const directory = join(temporaryDirectory(), "source");
     const source = new DirectorySource(directory);
-    expect(await source.create("manager.d/crm.conf", bytes("[crm]\r\n\xe4"))).toBe(true);
+    expect(await source.write("manager.d/crm.conf", bytes("[crm]\r\n\xe4"), null, "run")).toBe(true);
     expect(readFileSync(join(directory, "manager.d/crm.conf"), "latin1")).toBe("[crm]\r\n\xe4");
     expect(statSync(join(directory, "manager.d/crm.conf")).mode & 0o777).toBe(0o600);
     expect(statSync(directory).mode & 0o777).toBe(0o700);
@@ -46,23 +46,33 @@ describe("creating", () => {
   test("never overwrites what is there", async () => {
     const directory = temporaryDirectory();
     writeFileSync(join(directory, "sip.conf"), "mine");
-    expect(await new DirectorySource(directory).create("sip.conf", bytes("theirs"))).toBe(false);
+    expect(await new DirectorySource(directory).write("sip.conf", bytes("theirs"), null, "run")).toBe(false);
     expect(readFileSync(join(directory, "sip.conf"), "utf8")).toBe("mine");
     expect(visible(directory)).toEqual(["sip.conf"]);
   });
 
-  test.each(["../escaped.conf", "/etc/escaped.conf", "a/../../escaped.conf", "", "a//b", "a\0b", "./a"])(
-    "refuses the path %j",
-    async (path) => {
-      await expect(new DirectorySource(temporaryDirectory()).create(path, bytes("x"))).rejects.toMatchObject({
-        code: "PathRefused",
-      });
-    },
-  );
+  test.each([
+    "../escaped.conf",
+    "/etc/escaped.conf",
+    "a/../../escaped.conf",
+    "",
+    "a//b",
+    "a\0b",
+    "./a",
+    ".git/hooks/post-checkout",
+    ".asterisk-iac/import.json",
+    "a/.b/c",
+  ])("refuses the path %j", async (path) => {
+    await expect(
+      new DirectorySource(temporaryDirectory()).write(path, bytes("x"), null, "run"),
+    ).rejects.toMatchObject({
+      code: "PathRefused",
+    });
+  });
 
   test("a name that begins with a dash is just a name", async () => {
     const directory = temporaryDirectory();
-    expect(await new DirectorySource(directory).create("-rf", bytes("x"))).toBe(true);
+    expect(await new DirectorySource(directory).write("-rf", bytes("x"), null, "run")).toBe(true);
     expect(visible(directory)).toEqual(["-rf"]);
   });
 
@@ -71,7 +81,7 @@ describe("creating", () => {
     const directory = temporaryDirectory();
     symlinkSync(elsewhere, join(directory, "manager.d"));
     await expect(
-      new DirectorySource(directory).create("manager.d/crm.conf", bytes("x")),
+      new DirectorySource(directory).write("manager.d/crm.conf", bytes("x"), null, "run"),
     ).rejects.toMatchObject({ code: "PathRefused" });
     expect(readdirSync(elsewhere)).toEqual([]);
   });
@@ -91,7 +101,7 @@ describe("one writer at a time", () => {
       ["a", "b"].map((name) =>
         source.exclusively(async () => {
           order.push(`${name} in`);
-          await source.create(`${name}.conf`, bytes(name));
+          await source.write(`${name}.conf`, bytes(name), null, "run");
           order.push(`${name} out`);
         }),
       ),
