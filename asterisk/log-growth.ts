@@ -16,7 +16,7 @@ export interface LogLine {
   readonly text: string;
 }
 
-/** What was written to the logs since a mark. */
+/** What was written to the logs since a mark. A line that Asterisk writes to two logs is here twice. */
 export interface LogGrowth {
   readonly lines: readonly LogLine[];
   /** Bytes that were read. */
@@ -35,6 +35,7 @@ const markScript = `
 cd /
 for name do
   for file in "$name" "$name"*; do
+    [ "$file" = "$name" ] || [ "\${#name}" -eq ${shownNameLength} ] || continue
     [ -f "$file" ] || continue
     inode=$(ls -Ldi -- "$file") || continue
     size=$(wc -c <"$file") || continue
@@ -45,9 +46,9 @@ done
 `;
 
 /**
- * Asterisk writes its logs from a thread of its own, so it waits (at most two seconds) until they rest. Parameters come
- * in threes: file, inode, size. Prints what each file holds past that size; where the file was rotated, what the old one
- * (found by its inode) holds past it, and all of the new one.
+ * Asterisk writes its logs from a thread of its own, so it waits (at most two seconds) until they rest. Parameters
+ * come in threes: file, inode, size. Prints what each file holds past that size; where the file was rotated, what the
+ * old one (found by its inode) holds past it, and all of the new one. What is gone is named on standard error.
  */
 const growthScript = `
 cd /
@@ -66,10 +67,13 @@ while [ $# -ge 3 ]; do
   if [ "$now" = "$inode" ] && [ "$(wc -c <"$file")" -ge "$size" ]; then
     tail -c +"$((size + 1))" -- "$file"
   else
+    gone="the end of $file before it was rotated"
     for old in "$file"?*; do
       [ -f "$old" ] || continue
-      found=$(ls -Ldi -- "$old") && [ "\${found%% *}" = "$inode" ] && tail -c +"$((size + 1))" -- "$old"
+      found=$(ls -Ldi -- "$old") && [ "\${found%% *}" = "$inode" ] || continue
+      tail -c +"$((size + 1))" -- "$old" && gone=
     done
+    [ -z "$gone" ] || echo "$gone" >&2
     cat -- "$file"
   fi
 done | head -c "$most"

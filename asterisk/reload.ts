@@ -3,7 +3,7 @@ import type { AMI } from "./ami/client.ts";
 import type { Message } from "./ami/message.ts";
 import type { Host } from "./host.ts";
 import { askStatus, type LiveStatus } from "./live.ts";
-import { markLogs, readGrowth, type LogLine } from "./log-growth.ts";
+import { markLogs, readGrowth, type LogGrowth, type LogLine, type LogMark } from "./log-growth.ts";
 
 /**
  * What became of a reload, as Asterisk tells it. `Asked`: Asterisk answered Success and nothing showed that it reloaded.
@@ -62,37 +62,52 @@ export async function reload(
   module?: string,
   options: { readonly deadlineMs?: number } = {},
 ): Promise<ReloadResult> {
-  if (module !== undefined && !/^[A-Za-z0-9_.-]+$/.test(module)) {
-    throw new AsteriskIacError(
-      "InvalidArgument",
-      "A module's name has only letters, digits, `_`, `.` and `-`.",
-    );
-  }
+  checkModule(module);
   const { ami, host } = server;
   const [before, logs] = await Promise.all([statusIfAllowed(ami), markLogs(host)]);
-  const startedAt = performance.now();
-  const { answer, event } = await ask(ami, module, options.deadlineMs ?? 30_000);
-  const tookMs = Math.round(performance.now() - startedAt);
+  const asked = await askReload(ami, module, options.deadlineMs ?? 30_000);
   const [after, growth] = await Promise.all([statusIfAllowed(ami), readGrowth(host, logs.marks)]);
 
   const evidence = [
-    answerEvidence(answer),
-    eventEvidence(ami, event),
+    ...asked.evidence,
     timeEvidence(before, after),
-    ...logs.marks.map(({ file }): Evidence => {
-      const count = growth.lines.length;
-      return {
-        source: file,
-        observed: true,
-        saw: count === 0 ? "no new error or warning" : `${count} new lines`,
-      };
-    }),
+    ...logEvidence(logs.marks, growth),
     ...[...logs.unseen, ...growth.unseen].map((why): Evidence => {
       return { source: "Asterisk's log", observed: false, saw: why };
     }),
   ];
   const reloadedSince = before !== undefined && after !== undefined && before.reloadTime !== after.reloadTime;
-  return { module, outcome: judge(answer, event, reloadedSince), evidence, logErrors: growth.lines, tookMs };
+  const outcome = asked.outcome === "Asked" && reloadedSince ? "Reloaded" : asked.outcome;
+  return { module, outcome, evidence, logErrors: growth.lines, tookMs: asked.tookMs };
+}
+
+/** What Asterisk's answer and event tell of one reload. */
+export interface AskedReload {
+  readonly outcome: ReloadOutcome;
+  readonly evidence: readonly Evidence[];
+  readonly tookMs: number;
+}
+
+/** The bare reload behind `reload`: no log, no CoreReloadTime. One round trip. Rejects as `reload` does. */
+export async function askReload(
+  ami: AMI,
+  module: string | undefined,
+  deadlineMs: number,
+): Promise<AskedReload> {
+  checkModule(module);
+  const startedAt = performance.now();
+  const { answer, event } = await ask(ami, module, deadlineMs);
+  const tookMs = Math.round(performance.now() - startedAt);
+  return {
+    outcome: judge(answer, event),
+    evidence: [answerEvidence(answer), eventEvidence(ami, event)],
+    tookMs,
+  };
+}
+
+function checkModule(module: string | undefined): void {
+  if (module === undefined || /^[A-Za-z0-9_.-]+$/.test(module)) return;
+  throw new AsteriskIacError("InvalidArgument", "A module's name has only letters, digits, `_`, `.` and `-`.");
 }
 
 /** Sends Reload and waits for its answer and, where the account can see it, for its event. */
@@ -149,12 +164,12 @@ function explain(error: AsteriskIacError, name: string): AsteriskIacError {
   });
 }
 
-function judge(answer: Message, event: Message | undefined, reloadedSince: boolean): ReloadOutcome {
+function judge(answer: Message, event: Message | undefined): ReloadOutcome {
   const status = event?.get("Status");
   const told = status === undefined ? undefined : eventOutcomes[Number(status)];
   if (told !== undefined) return told;
   if (answer.get("Response") !== "Success") return refusals[answer.get("Message") ?? ""] ?? "Failed";
-  return reloadedSince ? "Reloaded" : "Asked";
+  return "Asked";
 }
 
 function answerEvidence(answer: Message): Evidence {
@@ -188,6 +203,12 @@ function timeEvidence(before: LiveStatus | undefined, after: LiveStatus | undefi
     ? `${before.reloadTime} → ${after.reloadTime}`
     : `still ${after.reloadTime} (it counts seconds)`;
   return { source, observed: moved, saw };
+}
+
+function logEvidence(marks: readonly LogMark[], { lines, bytes }: LogGrowth): Evidence[] {
+  if (marks.length === 0) return [];
+  const saw = `${lines.length === 0 ? "no" : lines.length} errors and warnings in ${bytes} new bytes`;
+  return [{ source: marks.map(({ file }) => file).join(", "), observed: true, saw }];
 }
 
 async function statusIfAllowed(ami: AMI): Promise<LiveStatus | undefined> {

@@ -30,8 +30,8 @@ const commands: Readonly<Record<RestartWhen, string>> = {
 
 /**
  * Restarts Asterisk by its CLI over the host, once, and waits until a new one is up: AMI lost, logged in again,
- * FullyBooted, and a start-up time that changed. Rejects with `PermissionDenied` where cli_permissions.conf denies the command
- * and `TimedOut` after `deadlineMs` (default 60,000), saying in what state it is and how to call it off.
+ * FullyBooted, and a start-up time that changed. Rejects with `PermissionDenied` where cli_permissions.conf denies the
+ * command, and `TimedOut` after `deadlineMs` (default 60,000), saying in what state it is and how to call it off.
  */
 export async function restart(
   server: { readonly session: AMISession; readonly host: Host },

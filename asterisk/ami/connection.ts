@@ -259,7 +259,9 @@ export class Connection {
         },
       ),
     );
-    if (silent && !behindLong) {
+    if (!silent || behindLong) return;
+    if (pending.deadlineMs < this.#options.silenceMs) this.ping().catch(() => undefined);
+    else {
       this.#lose(
         this.#error("ConnectionLost", `AMI at ${this.#where} fell silent: the connection is taken for dead.`),
       );

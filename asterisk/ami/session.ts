@@ -28,7 +28,7 @@ export class AMISession implements AMI {
   #client: AMIClient;
   #roundTripsBefore = 0;
   /** Pending while the connection is lost; rejected when it will not come back. */
-  #back: { readonly promise: Promise<void>; readonly reject: (reason: Error) => void } | undefined;
+  #back: { readonly promise: Promise<undefined>; readonly reject: (reason: Error) => void } | undefined;
   #over: AsteriskIacError | undefined;
 
   /** Connects once, without another try: a first contact that fails is for the caller to judge. */
@@ -131,7 +131,7 @@ export class AMISession implements AMI {
 
   async #reconnect(reason: AsteriskIacError): Promise<void> {
     if (this.#over !== undefined) return;
-    const back = Promise.withResolvers<void>();
+    const back = Promise.withResolvers<undefined>();
     // Nobody may be waiting when it is rejected.
     back.promise.catch(() => undefined);
     this.#back = back;
@@ -141,7 +141,7 @@ export class AMISession implements AMI {
     this.#roundTripsBefore += this.#client.roundTrips;
     this.#back = undefined;
     this.#adopt(client);
-    back.resolve();
+    back.resolve(undefined);
     for (const tell of [...this.#restoredHandlers]) tell();
   }
 

@@ -6,6 +6,7 @@ import { reload } from "../../asterisk/reload.ts";
 import { FakeAMI } from "../support/fake-ami.ts";
 import { useLab, type LabServer } from "../support/lab.ts";
 import { amiOf, sshOf } from "../support/lab-connections.ts";
+import { until } from "../support/until.ts";
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -108,6 +109,18 @@ describe.each([22, 16] as const)("reloading a live Asterisk %i", (asterisk) => {
     ]);
   });
 
+  test("a log that is truncated in between: what was in it is said to be gone", async () => {
+    const truncating = beforeReload(ami, () =>
+      shell("for f in /var/log/asterisk/messages*; do echo '[x] ERROR[1] a.c: b' >>$f; : >$f; done"),
+    );
+    await shell("for f in /var/log/asterisk/messages*; do echo something >>$f; done");
+    const { evidence } = await reload({ ami: truncating, host }, "manager");
+    expect(evidence.at(-1)).toMatchObject({
+      observed: false,
+      saw: expect.stringMatching(/^the end of .*messages.* before it was rotated/) as unknown,
+    });
+  });
+
   test("an account that can't see the event: the outcome is only that it was asked", async () => {
     await shell(
       "printf '\\n[blind]\\nsecret=blind-secret\\nread=call\\nwrite=config\\n' >>/etc/asterisk/manager.conf; asterisk -rx 'manager reload'",
@@ -208,7 +221,7 @@ describe("what Asterisk may answer, by its event", () => {
       code: "ConnectionLost",
       hint: expect.stringContaining("not known") as unknown,
     });
-    while (!fake.actions.some((action) => action.get("action") === "Reload")) await new Promise(setImmediate);
+    await until(() => fake.actions.some((action) => action.get("action") === "Reload"));
     fake.dropConnections();
     await reloading;
     expect(fake.actions.filter((action) => action.get("action") === "Reload")).toHaveLength(1);

@@ -6,6 +6,7 @@ import { restart } from "../../asterisk/restart.ts";
 import { FakeAMI } from "../support/fake-ami.ts";
 import { useLab, type LabServer } from "../support/lab.ts";
 import { amiOf, sshOf } from "../support/lab-connections.ts";
+import { until } from "../support/until.ts";
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -165,10 +166,12 @@ test("a connection that only breaks is no restart: it goes on waiting for a new 
     backoff: { firstMs: 10, mostMs: 10 },
   });
   open.unshift(session);
+  const commands: string[] = [];
   const host: Host = {
     roundTrips: 0,
     run: (_, { args = [] } = {}) => {
-      const [nonce] = args;
+      const [nonce, ...ran] = args;
+      commands.push(...ran);
       return Promise.resolve({
         code: 0,
         stdout: Buffer.from(`${nonce} begin\n\n${nonce} end 0 x\n`),
@@ -180,13 +183,13 @@ test("a connection that only breaks is no restart: it goes on waiting for a new 
   };
   let done = false;
   const restarting = restart({ session, host }, "now").finally(() => (done = true));
+  const statusAsked = () => fake.actions.filter((action) => action.get("action") === "CoreStatus").length;
+  // Given, then: the command has run, and each return to an Asterisk that did not restart was looked at.
+  await until(() => commands.includes("core restart now"));
   for (let blip = 0; blip < 2; blip += 1) {
-    const asked = fake.actions.filter((action) => action.get("action") === "CoreStatus").length;
+    const asked = statusAsked();
     fake.dropConnections();
-    // Whether it restarted is asked after each return: once that is answered, the blip is behind it.
-    const answered = () =>
-      fake.actions.filter((action) => action.get("action") === "CoreStatus").length > asked;
-    while (!answered()) await new Promise(setImmediate);
+    await until(() => statusAsked() > asked && session.isConnected);
     await session.action("Ping");
     expect(done).toBe(false);
   }

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { AMIClient, type AMIOptions } from "../../../asterisk/ami/client.ts";
 import { FakeAMI, type FakeAMIOptions } from "../../support/fake-ami.ts";
+import { until } from "../../support/until.ts";
 
 /** jest types its matchers as themselves, not as what they stand for. */
 const stringContaining = (text: string): unknown => expect.stringContaining(text);
@@ -156,14 +157,22 @@ describe("deadlines and losses", () => {
 
   test("a half-open connection is found by an action within 10 s, and everything else waiting is let go", async () => {
     const { fake, transport } = await startFake();
-    const client = await connect(transport, { deadlines: { actionMs: 300, idlePingMs: 0 } });
+    const client = await connect(transport, { deadlines: { actionMs: 300, idlePingMs: 0, silenceMs: 300 } });
     fake.fallSilent();
-    const other = expect(client.action("CoreSettings", {}, 9_000)).rejects.toMatchObject({
+    const other = expect(client.waitForEvent("Reload", () => true, 9_000)).rejects.toMatchObject({
       code: "ConnectionLost",
     });
     await expect(client.action("CoreStatus")).rejects.toMatchObject({ code: "TimedOut" });
     await other;
     expect(client.isOpen).toBe(false);
+  });
+
+  test("a short deadline kills no connection that is only slow", async () => {
+    const { fake, transport } = await startFake(answers(() => "", "CoreStatus"));
+    const client = await connect(transport, { deadlines: { idlePingMs: 0 } });
+    await expect(client.action("CoreStatus", {}, 50)).rejects.toMatchObject({ code: "TimedOut" });
+    await until(() => fake.actions.at(-1)?.get("action") === "Ping");
+    expect(client.isOpen).toBe(true);
   });
 
   test("an idle half-open connection is found within 10 s of the next idle ping", async () => {
@@ -189,7 +198,7 @@ describe("deadlines and losses", () => {
     const client = await connect(transport, { deadlines: { idlePingMs: 50 } });
     const pings = () => fake.actions.filter((action) => action.get("action") === "Ping").length;
     const before = pings();
-    while (pings() < before + 3) await new Promise(setImmediate);
+    await until(() => pings() >= before + 3);
     expect(client.isOpen).toBe(true);
     expect(client.roundTrips).toBe(0);
   });
@@ -200,7 +209,7 @@ describe("deadlines and losses", () => {
       code: "TimedOut",
       message: stringContaining(`127.0.0.1:${transport.port}`),
     });
-    while (fake.connections > 0) await new Promise(setImmediate);
+    await until(() => fake.connections === 0);
   });
 
   test("a port where nothing listens", async () => {
@@ -215,7 +224,7 @@ describe("deadlines and losses", () => {
       code: "Unreachable",
       hint: stringContaining("authlimit"),
     });
-    while (fake.connections === 0) await new Promise(setImmediate);
+    await until(() => fake.connections > 0);
     fake.dropConnections();
     await refused;
   });
@@ -336,7 +345,7 @@ describe("hostile and broken answers", () => {
       `Response: Success\r\nActionID: ${id}\r\nMessage: Authentication accepted\r\n\r\n`;
     const { fake, transport } = await startFake(answers(accepted, "Login"));
     const booting = connect(transport, { readsSystem: true });
-    while (!fake.actions.some((action) => action.get("action") === "Ping")) await new Promise(setImmediate);
+    await until(() => fake.actions.some((action) => action.get("action") === "Ping"));
     fake.send("Event: FullyBooted\r\nStatus: Fully Booted\r\n\r\n");
     expect((await booting).fullyBooted).toBe(true);
     await expect(

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "@jest/globals";
 import { AMISession, type SessionOptions } from "../../../asterisk/ami/session.ts";
 import { FakeAMI, type FakeAMIOptions } from "../../support/fake-ami.ts";
+import { until } from "../../support/until.ts";
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -123,7 +124,7 @@ describe("a session over a connection that breaks", () => {
     expect(told).toEqual([]);
     await expect(session.restored(100)).rejects.toMatchObject({ code: "ConnectionLost" });
     await expect(session.action("Ping")).rejects.toMatchObject({ code: "ConnectionLost" });
-    while (fake.connections > 0) await new Promise(setImmediate);
+    await until(() => fake.connections === 0);
     expect(count(fake, "Login")).toBe(1);
   });
 

@@ -9,6 +9,7 @@ import { AMIClient, type AMIOptions } from "../../../asterisk/ami/client.ts";
 import { Authority, type Certificate } from "../../support/certificates.ts";
 import { useLab, type LabServer } from "../../support/lab.ts";
 import { amiOf } from "../../support/lab-connections.ts";
+import { until } from "../../support/until.ts";
 
 const name = "pbx.example";
 let directory = "";
@@ -45,7 +46,7 @@ async function connect(options: AMIOptions): Promise<AMIClient> {
 async function privateSocketsGone(): Promise<void> {
   const sockets = () => readdirSync(tmpdir()).filter((entry) => /^asterisk-iac-ami-/.test(entry));
   const seen = sockets();
-  while (sockets().some((socket) => seen.includes(socket))) await new Promise(setImmediate);
+  await until(() => !sockets().some((socket) => seen.includes(socket)));
 }
 
 async function freePort(): Promise<number> {
