@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Argument, Command, Option } from "commander";
+import { addApplyCommands } from "./commands/apply.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
 import { addConfCommands } from "./commands/conf.ts";
 import { addImportCommand } from "./commands/import.ts";
@@ -57,6 +58,7 @@ Examples:
     addTestCommand,
     addImportCommand,
     addPlanCommand,
+    addApplyCommands,
     addStatusCommand,
     addReloadCommands,
     addConfCommands,

@@ -40,6 +40,11 @@ export type ErrorCode =
   | "ImportNotDone"
   | "SourceUnavailable"
   | "ChangedMeanwhile"
+  // a write on a server
+  | "StaleGeneration"
+  | "WriteInProgress"
+  | "Interrupted"
+  | "WriteFailed"
   // the lab
   | "LabFailed";
 

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Change } from "./diff.ts";
+import type { EffectiveDifference } from "./difference.ts";
 import type { RecordedHash } from "./record.ts";
+import type { ReloadPlan } from "./reloads.ts";
 import type { UpdateDirection } from "./resource/index.ts";
 
 /** One line of a difference; `text` has its secrets masked and no line end. */
@@ -37,16 +39,19 @@ export interface Plan {
   readonly changes: readonly PlannedChange[];
   /** Paths on which both sides and the record agree. */
   readonly inSync: number;
+  /** What changes for Asterisk, by the files that its modules open. */
+  readonly effects: readonly EffectiveDifference[];
+  /** Undefined where nothing is written to the server. */
+  readonly reloads: ReloadPlan | undefined;
   /** SHA-256 of what would be done to what; clock, live calls and rendering are left out. */
   readonly hash: string;
 }
 
+/** What a plan is made of. `changes` holds the paths that are in sync, too. */
+export type PlanParts = Omit<Plan, "inSync" | "hash">;
+
 /** Builds the plan with its hash. Pure. */
-export function makePlan(
-  server: string,
-  updateDirection: UpdateDirection | undefined,
-  all: readonly PlannedChange[],
-): Plan {
+export function makePlan({ changes: all, ...parts }: PlanParts): Plan {
   const changes = all.filter(({ change }) => change.kind !== "InSync");
   const hashed = changes.map(({ change, sourceHash, serverHash, blocked, error }) => [
     change,
@@ -56,9 +61,9 @@ export function makePlan(
     error !== undefined,
   ]);
   const hash = createHash("sha256")
-    .update(JSON.stringify([server, updateDirection ?? null, hashed]))
+    .update(JSON.stringify([parts.server, parts.updateDirection ?? null, hashed]))
     .digest("hex");
-  return { server, updateDirection, changes, inSync: all.length - changes.length, hash };
+  return { ...parts, changes, inSync: all.length - changes.length, hash };
 }
 
 /** Whether something is to be done or decided: what `--detailed-exitcode` answers with 2. */

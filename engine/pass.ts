@@ -1,9 +1,16 @@
+import type { Listing } from "../asterisk/files.ts";
+import type { Host } from "../asterisk/host.ts";
+import type { HostRecord, HostState } from "../asterisk/host-record.ts";
+import { readHostState } from "../asterisk/host-record.ts";
+import { recover } from "../asterisk/transaction.ts";
 import { observeFiles, readFiles } from "../asterisk/files.ts";
 import { askInstallation, askStatus } from "../asterisk/live.ts";
+import { askModules } from "../asterisk/modules.ts";
 import { AsteriskIacError } from "../core/errors.ts";
 import type { ObservedFile } from "../core/observed.ts";
 import type { Identity, ImportRecord } from "../core/record.ts";
 import { RecordKey, parseImportRecord } from "../core/record.ts";
+import type { LiveModules } from "../core/reloads.ts";
 import type { AppliedFile } from "../core/recorded.ts";
 import type { SecretStore } from "./secrets.ts";
 import type { ServerDeclaration, ServerSession } from "./session.ts";
@@ -13,6 +20,7 @@ import { randomBytes } from "node:crypto";
 /** One look at a server: what is there now, what is recorded, and a way to read more. */
 export interface Pass {
   readonly declaration: ServerDeclaration;
+  readonly session: ServerSession;
   readonly asteriskVersion: string;
   readonly activeChannels: number;
   /** The configuration directory as declared or as Asterisk says, and with every link resolved. */
@@ -23,11 +31,18 @@ export interface Pass {
   /** Of the server's own record, kept on the server: how often it was written, and what was written last. */
   readonly generation: number;
   readonly applied: Readonly<Record<string, AppliedFile>>;
+  readonly hostRecord: HostRecord | undefined;
+  /** Who we are to that record: every command line that has this record key. */
+  readonly manager: string;
+  /** Asterisk's `astspooldir`, where the server's own record is kept. */
+  readonly spoolDirectory: string;
   readonly key: RecordKey;
   /** The import record, if there is one; checked against the key, not against the identity. */
   readonly record: ImportRecord | undefined;
   /** Contents as they were when the pass looked; a file that changed since is an error. */
   readonly read: (paths: readonly string[]) => Promise<ReadonlyMap<string, Buffer>>;
+  /** What live Asterisk has loaded and read; asked when it is needed. */
+  readonly modules: () => Promise<LiveModules>;
   /** Round trips so far, logins not counted; requests that were sent together count once. */
   readonly roundTrips: () => number;
 }
@@ -61,6 +76,8 @@ export interface PassOptions {
   readonly seen: SeenServers;
   /** A record key is made where there is none: only an import may, since records made before would be lost. */
   readonly importing?: boolean;
+  /** The pass may write: an apply that was interrupted is finished or undone first. */
+  readonly writing?: boolean;
   /** A new record takes the place of the old one, so the old one's key does not matter. */
   readonly again?: boolean;
 }
@@ -79,7 +96,7 @@ export async function withPass<T>(
       : parseImportRecord(recordText, declaration.source.recordFile("import"));
   const key = await recordKey(declaration, secrets, record, options);
   return withSession(declaration, secrets, async (session) =>
-    work(await look(session, key, record, options.seen)),
+    work(await look(session, key, record, options)),
   );
 }
 
@@ -87,16 +104,18 @@ async function look(
   session: ServerSession,
   key: RecordKey,
   record: ImportRecord | undefined,
-  seen: SeenServers,
+  options: PassOptions,
 ): Promise<Pass> {
   const { declaration, host, ami } = session;
   const status = askStatus(ami);
   // Awaited below; a failure of the listing must not leave it unhandled.
   status.catch(() => undefined);
-  const configDirectory = declaration.spec.configDirectory ?? (await askInstallation(host)).configDirectory;
-  const listing = await observeFiles(host, { configDirectory });
+  const installation = await askInstallation(host);
+  const { spoolDirectory } = installation;
+  const configDirectory = declaration.spec.configDirectory ?? installation.configDirectory;
+  const { listing, state } = await lookAtHost(host, { configDirectory, spoolDirectory }, options);
   const machine = machineIdOf(listing.machineId);
-  seen.claim(declaration.name, machine, listing.realPath);
+  options.seen.claim(declaration.name, machine, listing.realPath);
   const { asteriskVersion, activeChannels } = await status;
   const files = listing.files.map((file) => {
     const generator = listing.distribution.generatedBy(file.path);
@@ -104,19 +123,39 @@ async function look(
   });
   return {
     declaration,
+    session,
     asteriskVersion,
     activeChannels,
     configDirectory,
     realPath: listing.realPath,
     files,
     identity: key.identity(machine, listing.realPath),
-    generation: 0,
-    applied: {},
+    generation: state.record?.generation ?? 0,
+    applied: state.record?.files ?? {},
+    hostRecord: state.record,
+    manager: `asteriskctl ${key.check.slice(-12)}`,
+    spoolDirectory,
     key,
     record,
     read: async (paths) => (paths.length === 0 ? new Map<string, Buffer>() : readFiles(host, listing, paths)),
+    modules: () => askModules(host, configDirectory),
     roundTrips: () => host.roundTrips + ami.roundTrips,
   };
+}
+
+/** The listing and the server's own record. A writing pass first ends what was interrupted. */
+async function lookAtHost(
+  host: Host,
+  where: { configDirectory: string; spoolDirectory: string },
+  { writing }: PassOptions,
+): Promise<{ listing: Listing; state: HostState }> {
+  const [listing, state] = await Promise.all([
+    observeFiles(host, where),
+    readHostState(host, where.spoolDirectory),
+  ]);
+  if (state.intent === undefined || writing !== true) return { listing, state };
+  await recover(host, { configDirectory: listing.realPath, spoolDirectory: where.spoolDirectory });
+  return lookAtHost(host, where, { seen: new SeenServers() });
 }
 
 function machineIdOf(id: string | undefined): string {

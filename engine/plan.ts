@@ -1,13 +1,18 @@
 import { structuredPatch } from "diff";
 import { decode, isBinary } from "../core/conf/index.ts";
 import { maskLine } from "../core/conf/secrets.ts";
-import type { Change, Take } from "../core/diff.ts";
+import type { Change, Side, Take } from "../core/diff.ts";
+import type { PathFacts } from "../core/guard.ts";
 import { leftAlone } from "../core/guard.ts";
 import type { DifferenceHunk, DifferenceLine, Plan, PlannedChange } from "../core/plan.ts";
 import { makePlan } from "../core/plan.ts";
+import type { LiveModules, ReloadPlan, ViewChange } from "../core/reloads.ts";
+import { planReloads } from "../core/reloads.ts";
+import type { SourceFile } from "../core/source.ts";
 import type { Comparison } from "./comparison.ts";
 import { compare } from "./comparison.ts";
-import { lintErrors } from "./lint.ts";
+import type { ConsequenceOptions, Consequences } from "./consequences.ts";
+import { afterChanges, consequencesOf } from "./consequences.ts";
 import type { Pass } from "./pass.ts";
 
 /** Differences of larger files are not shown line by line. Bytes. */
@@ -19,8 +24,8 @@ export interface PreparedPlan {
   readonly comparison: Comparison;
   /** The bytes of every path that differs, on the side that has it. */
   readonly contents: Contents;
-  /** What Asterisk would refuse, by path. */
-  readonly errors: ReadonlyMap<string, string>;
+  /** What it means on the side that is written; undefined where nothing is. */
+  readonly consequences: Partial<Record<Side, Consequences>>;
 }
 
 export interface Contents {
@@ -37,20 +42,22 @@ export async function planServer(pass: Pass, options: { take?: Take } = {}): Pro
 export async function preparePlan(pass: Pass, { take }: { take?: Take } = {}): Promise<PreparedPlan> {
   const { declaration } = pass;
   const comparison = await compare(pass, take);
-  const { changes, triples, observed, record, source } = comparison;
+  const { changes, triples, observed, record } = comparison;
   const contents = await readDiffering(pass, comparison);
-  const errors = changes.some((change) => change.kind === "Write" && change.to === "server")
-    ? await lintErrors(pass, source)
-    : new Map<string, string>();
+  const facts = (path: string, includedBy?: string): PathFacts => ({
+    observed: observed.get(path),
+    includedBy,
+    wasThereBefore: path in record.files,
+  });
+  const free = changes.filter((change) => leftAlone(change, facts(change.path)) === undefined);
+  const consequences = await consequencesOfAll(pass, comparison, contents, free);
+  const live = writes(free, "server") ? await pass.modules() : undefined;
   const planned = changes.map((change): PlannedChange => {
     const { path } = change;
     const triple = triples.get(path);
-    const error = change.kind === "Write" && change.to === "server" ? errors.get(path) : undefined;
-    const blocked = leftAlone(change, {
-      observed: observed.get(path),
-      includedBy: undefined,
-      wasThereBefore: path in record.files,
-    });
+    const onServer = consequences.server;
+    const error = change.kind === "Write" && change.to === "server" ? onServer?.errors.get(path) : undefined;
+    const blocked = leftAlone(change, facts(path, onServer?.includerOf(path)));
     const difference = differenceOf(change, contents);
     return {
       change,
@@ -61,12 +68,110 @@ export async function preparePlan(pass: Pass, { take }: { take?: Take } = {}): P
       ...(difference === undefined ? {} : { difference }),
     };
   });
-  return {
-    plan: makePlan(declaration.name, declaration.spec.updateDirection, planned),
-    comparison,
-    contents,
-    errors,
-  };
+  const plan = makePlan({
+    server: declaration.name,
+    updateDirection: declaration.spec.updateDirection,
+    changes: planned,
+    effects: [...(consequences.server?.differences ?? []), ...(consequences.source?.differences ?? [])],
+    reloads: live === undefined ? undefined : reloadsOf(planned, live, consequences.server),
+  });
+  return { plan, comparison, contents, consequences };
+}
+
+function writes(changes: readonly Change[], side: Side): boolean {
+  return changes.some(
+    (change) => (change.kind === "Write" || change.kind === "Remove") && change.to === side,
+  );
+}
+
+function reloadsOf(
+  planned: readonly PlannedChange[],
+  live: LiveModules,
+  consequences: Consequences | undefined,
+): ReloadPlan {
+  const changed = planned
+    .filter(({ change, blocked }) => blocked === undefined && writes([change], "server"))
+    .map(({ change }) => change.path);
+  return planReloads({
+    changed,
+    roots: (path) => consequences?.rootsOf(path) ?? [],
+    live,
+    views: viewChanges(consequences),
+  });
+}
+
+/** Per root the sections before and after. */
+export function viewChanges(consequences: Consequences | undefined): ReadonlyMap<string, ViewChange> {
+  const views = [...(consequences?.views ?? [])];
+  return new Map(
+    views.map(([root, { before, after }]) => [root, { before: before.sections, after: after.sections }]),
+  );
+}
+
+/** How the server's Asterisk reads its files, and what the declaration allows. */
+export function consequenceOptions({
+  declaration: { spec },
+  asteriskVersion,
+  configDirectory,
+}: Pass): ConsequenceOptions {
+  return { asteriskVersion, configDirectory, allowExec: spec.allowExec, maxChange: spec.maxChange };
+}
+
+async function consequencesOfAll(
+  pass: Pass,
+  comparison: Comparison,
+  contents: Contents,
+  changes: readonly Change[],
+): Promise<Partial<Record<Side, Consequences>>> {
+  const options = consequenceOptions(pass);
+  const found: Partial<Record<Side, Consequences>> = {};
+  if (writes(changes, "server")) {
+    const before = await allOnServer(pass, comparison, contents.server);
+    found.server = consequencesOf(afterChanges("server", before, contents.source, changes), options);
+  }
+  if (writes(changes, "source")) {
+    const before = await allInSource(pass, comparison, contents);
+    found.source = consequencesOf(afterChanges("source", before, contents.server, changes), options);
+  }
+  return found;
+}
+
+/** Every file of the server that belongs to the declaration. What the source has with the same bytes is read there. */
+export async function allOnServer(
+  pass: Pass,
+  comparison: Comparison,
+  known: ReadonlyMap<string, Buffer>,
+): Promise<ReadonlyMap<string, Buffer>> {
+  const { triples, observed, source } = comparison;
+  const all = new Map(known);
+  const elsewhere: string[] = [];
+  await Promise.all(
+    [...triples.keys()].map(async (path) => {
+      const file = observed.get(path);
+      if (file?.hash === undefined || all.has(path)) return;
+      if (sourceHash(source, path) === file.hash) all.set(path, await pass.declaration.source.read(path));
+      else elsewhere.push(path);
+    }),
+  );
+  for (const [path, bytes] of await pass.read(elsewhere)) all.set(path, bytes);
+  return all;
+}
+
+async function allInSource(
+  pass: Pass,
+  { triples, source }: Comparison,
+  contents: Contents,
+): Promise<ReadonlyMap<string, Buffer>> {
+  const paths = [...triples.keys()].filter((path) => sourceHash(source, path) !== undefined);
+  const files = paths.map(
+    async (path) => [path, contents.source.get(path) ?? (await pass.declaration.source.read(path))] as const,
+  );
+  return new Map(await Promise.all(files));
+}
+
+function sourceHash(source: ReadonlyMap<string, SourceFile>, path: string): string | undefined {
+  const file = source.get(path);
+  return file?.problem === undefined ? file?.hash : undefined;
 }
 
 function known(hash: string | null | undefined): string | null {

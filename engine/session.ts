@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import type { AMIOptions } from "../asterisk/ami/client.ts";
+import { AMIClient } from "../asterisk/ami/client.ts";
 import { AMISession } from "../asterisk/ami/session.ts";
 import type { Transport } from "../asterisk/ami/transport.ts";
 import type { Host } from "../asterisk/host.ts";
@@ -23,6 +25,8 @@ export interface ServerSession {
   readonly declaration: ServerDeclaration;
   readonly host: Host;
   readonly ami: AMISession;
+  /** Logs in to AMI anew, over the same way: proof that it still lets us in. */
+  readonly openAMI: () => Promise<AMIClient>;
   /** Milliseconds from nothing to logged in. */
   readonly connectMs: { readonly host: number; readonly ami: number };
   close(): Promise<void>;
@@ -55,13 +59,15 @@ async function openSession(declaration: ServerDeclaration, secrets: SecretStore)
   const host = timed(
     spec.local === undefined ? openSSHHost(declaration, secrets, sshSecret) : openLocalHost(declaration),
   );
-  const ami = timed(openAMI(declaration, host, amiSecret, caSecret));
+  const options = amiOptions(declaration, host, amiSecret, caSecret);
+  const ami = timed(options.then((known) => AMISession.open(known)));
   const [hostResult, amiResult] = await Promise.allSettled([host, ami]);
   if (hostResult.status === "fulfilled" && amiResult.status === "fulfilled") {
     return {
       declaration,
       host: hostResult.value.value,
       ami: amiResult.value.value,
+      openAMI: async () => AMIClient.connect(await options),
       connectMs: { host: hostResult.value.milliseconds, ami: amiResult.value.milliseconds },
       close: async () => {
         await amiResult.value.value.close();
@@ -130,20 +136,20 @@ async function userKnownHosts(): Promise<string> {
   return readFile(join(homedir(), ".ssh", "known_hosts"), "utf8").catch(() => "");
 }
 
-async function openAMI(
+async function amiOptions(
   declaration: ServerDeclaration,
   host: Promise<{ value: Host }>,
   secret: Secret,
   ca: Secret | undefined,
-): Promise<AMISession> {
+): Promise<AMIOptions> {
   const { ami } = declaration.spec;
   const reference = ami.credentialsSecretRef.name;
-  return AMISession.open({
+  return {
     transport: await transportOf(declaration, host, ca),
     username: required(secret, reference, "username"),
     password: required(secret, reference, "password"),
     label: declaration.name,
-  });
+  };
 }
 
 async function transportOf(

@@ -1,5 +1,6 @@
 import picomatch from "picomatch";
 import { z } from "zod";
+import { maxChange } from "./max-change.ts";
 import { isHidden } from "../paths.ts";
 import { apiVersion, metadata, secretReference } from "./common.ts";
 
@@ -106,6 +107,7 @@ const spec = z
       .describe("Where the files live; default: source/<name> beside the manifest."),
     prune: z.boolean().default(false),
     drift: z.enum(["Correct", "Report"]).default("Correct"),
+    maxChange,
     allowExec: z.boolean().default(false),
   })
   .refine((value) => (value.ssh === undefined) !== (value.local === undefined), {

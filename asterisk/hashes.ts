@@ -1,0 +1,37 @@
+import { AsteriskIacError } from "../core/errors.ts";
+import type { ContentHash } from "../core/record.ts";
+import type { Host } from "./host.ts";
+import { pathToBytes } from "./path-bytes.ts";
+
+/** Prints one line for each file whose absolute path stands NUL-terminated on standard input. */
+const hashScript = `
+xargs -0 sh -c '
+  for file do
+    if [ ! -e "$file" ] && [ ! -h "$file" ]; then echo gone; continue; fi
+    hash=$(sha256sum <"$file") && echo "\${hash%% *}" || echo unreadable
+  done
+' sh
+`;
+
+/** What each of some files holds on the host now: its hash, or `null` where there is none. One round trip. */
+export async function hashFiles(
+  host: Host,
+  configDirectory: string,
+  paths: readonly string[],
+  options: { readonly timeoutMs?: number } = {},
+): Promise<Map<string, ContentHash | null>> {
+  const stdin = Buffer.concat(paths.map((path) => pathToBytes(`${configDirectory}/${path}\0`)));
+  const { stdout, stderr } = await host.run(hashScript, { stdin, ...options });
+  const lines = stdout.toString("latin1").split("\n");
+  return new Map(
+    paths.map((path, index) => {
+      const line = lines[index] ?? "";
+      if (line === "gone") return [path, null];
+      if (/^[0-9a-f]{64}$/.test(line)) return [path, line];
+      throw new AsteriskIacError("ListingIncomplete", `${path} can't be read again: ${stderr.trim() || line}`, {
+        where: { file: `${configDirectory}/${path}` },
+        next: "Retry",
+      });
+    }),
+  );
+}

@@ -1,0 +1,74 @@
+import type { Take } from "../core/diff.ts";
+import { AsteriskIacError } from "../core/errors.ts";
+import type { Allowance, Refusal } from "../core/guard.ts";
+import { guard, written } from "../core/guard.ts";
+import type { Plan } from "../core/plan.ts";
+import type { Collected } from "./collect.ts";
+import { collect } from "./collect.ts";
+import type { Pass } from "./pass.ts";
+import { preparePlan } from "./plan.ts";
+import type { ServerWrite } from "./server-write.ts";
+import { proveLastWrite, writeServer } from "./server-write.ts";
+
+export interface ApplyOptions {
+  readonly take?: Take;
+  readonly allow: ReadonlySet<Allowance>;
+  /** The plan that was confirmed: its hash, or the first digits of it. */
+  readonly expectedHash?: string;
+  /** Asked right before anything is written: whether the declaration still says what the plan was made from. */
+  readonly stillDeclared?: () => Promise<boolean>;
+}
+
+/** What an apply did. */
+export interface ApplyResult {
+  /**
+   * `NothingToDo`: nothing was written anywhere. `Applied`: done, and seen on the live server. `RolledBack`: written,
+   * not as it should be, and put back. `Refused`: nothing was written, for the reasons in `refusals`.
+   */
+  readonly outcome: "NothingToDo" | "Applied" | "RolledBack" | "Refused";
+  readonly plan: Plan;
+  readonly refusals: readonly Refusal[];
+  readonly server?: ServerWrite;
+  readonly source?: Collected;
+}
+
+/** Plans, guards, writes, reloads, verifies and records one server: the whole flow. Throws as `compare` does. */
+export async function applyServer(pass: Pass, options: ApplyOptions): Promise<ApplyResult> {
+  const prepared = await preparePlan(pass, options.take === undefined ? {} : { take: options.take });
+  const { plan, comparison, consequences } = prepared;
+  const refusals = guard(plan, {
+    allow: options.allow,
+    lastManager: pass.hostRecord?.manager,
+    manager: pass.manager,
+    errors: consequences.server?.errors ?? new Map(),
+    largeChanges: [
+      ...(consequences.server?.largeChanges ?? []),
+      ...(consequences.source?.largeChanges ?? []),
+    ],
+    expectedHash: options.expectedHash,
+  });
+  if (refusals.length > 0) return { outcome: "Refused", plan, refusals };
+  if (options.stillDeclared !== undefined && !(await options.stillDeclared())) throw declarationChanged();
+
+  const server =
+    written(plan, "server").length > 0
+      ? await writeServer(pass, prepared)
+      : await proveLastWrite(pass, comparison);
+  if (server?.restored !== undefined) return { outcome: "RolledBack", plan, refusals, server };
+  const source = await collect(pass, prepared);
+  const collected = source.written.length + source.removed.length + source.recorded.length > 0;
+  return {
+    outcome: server !== undefined || collected ? "Applied" : "NothingToDo",
+    plan,
+    refusals,
+    ...(server === undefined ? {} : { server }),
+    ...(collected ? { source } : {}),
+  };
+}
+
+function declarationChanged(): AsteriskIacError {
+  return new AsteriskIacError("ChangedMeanwhile", "the declaration was changed while the plan was made", {
+    next: "Retry",
+    hint: "Nothing was written. Run the command again: it makes a new plan.",
+  });
+}

@@ -1,0 +1,135 @@
+import type { EffectiveView } from "../core/conf/index.ts";
+import { filesOf } from "../core/conf/index.ts";
+import type { Diagnostic, LintOptions } from "../core/conf/lint.ts";
+import { lintDirectory } from "../core/conf/lint.ts";
+import { excessesOf, explainExcess } from "../core/change-limit.ts";
+import type { Change, Side } from "../core/diff.ts";
+import type { EffectiveDifference } from "../core/difference.ts";
+import { differenceOf } from "../core/difference.ts";
+import type { IncludeGraph } from "../core/graph.ts";
+import { includeGraph } from "../core/graph.ts";
+import type { MaxChange } from "../core/resource/max-change.ts";
+
+/** One side as it is and as it would be after the plan. */
+export interface SideChange {
+  readonly side: Side;
+  readonly before: ReadonlyMap<string, Uint8Array>;
+  readonly after: ReadonlyMap<string, Uint8Array>;
+  readonly changed: readonly string[];
+}
+
+/** What a plan means for Asterisk on one side. */
+export interface Consequences {
+  /** By root, sorted; only roots that the change reaches. */
+  readonly differences: readonly EffectiveDifference[];
+  /** Too much at once, a sentence each. */
+  readonly largeChanges: readonly string[];
+  /** What Asterisk would refuse that it does not refuse already, by path. */
+  readonly errors: ReadonlyMap<string, string>;
+  /** The roots that read a path, before or after. */
+  readonly rootsOf: (path: string) => readonly string[];
+  /** A file that stays and that includes the path by name, or of whose include it is the last match. */
+  readonly includerOf: (path: string) => string | undefined;
+  readonly views: ReadonlyMap<string, { readonly before: EffectiveView; readonly after: EffectiveView }>;
+}
+
+export interface ConsequenceOptions {
+  readonly asteriskVersion: string;
+  readonly configDirectory: string;
+  readonly allowExec: boolean;
+  readonly maxChange: MaxChange;
+}
+
+/** The bytes of a side after the changes that are made to it. */
+export function afterChanges(
+  side: Side,
+  before: ReadonlyMap<string, Uint8Array>,
+  other: ReadonlyMap<string, Uint8Array>,
+  changes: readonly Change[],
+): SideChange {
+  const after = new Map(before);
+  const changed: string[] = [];
+  for (const change of changes) {
+    if ((change.kind !== "Write" && change.kind !== "Remove") || change.to !== side) continue;
+    changed.push(change.path);
+    const bytes = other.get(change.path);
+    if (change.kind === "Remove") after.delete(change.path);
+    else if (bytes !== undefined) after.set(change.path, bytes);
+  }
+  return { side, before, after, changed };
+}
+
+/** Sees both states as Asterisk does and compares. Pure. */
+export function consequencesOf(
+  { side, before, after, changed }: SideChange,
+  options: ConsequenceOptions,
+): Consequences {
+  const { configDirectory } = options;
+  const load = { configDirectory, asteriskVersion: majorOf(options.asteriskVersion) };
+  const old = includeGraph(filesOf(before), before.keys(), load);
+  const now = includeGraph(filesOf(after), after.keys(), load);
+  const rootsOf = (path: string): readonly string[] =>
+    [...new Set([...old.rootsOf(path), ...now.rootsOf(path)])].sort();
+  const roots = [...new Set(changed.flatMap(rootsOf))].sort();
+  const views = new Map(roots.map((root) => [root, { before: old.view(root), after: now.view(root) }]));
+  const excesses = excessesOf(
+    {
+      filesBefore: [...before.keys()],
+      filesAfter: [...after.keys()],
+      views: [...views].map(([root, view]) => ({ root, ...view })),
+    },
+    options.maxChange,
+  );
+  return {
+    differences: [...views].map(([root, view]) => differenceOf(view.before, view.after, root)),
+    largeChanges: excesses.map((excess) => explainExcess(excess, side)),
+    errors:
+      changed.length === 0 ? new Map() : newErrors(before, after, { ...load, allowExec: options.allowExec }),
+    rootsOf,
+    includerOf: (path) => includerOf(path, after, now),
+    views,
+  };
+}
+
+function newErrors(
+  before: ReadonlyMap<string, Uint8Array>,
+  after: ReadonlyMap<string, Uint8Array>,
+  options: LintOptions,
+): ReadonlyMap<string, string> {
+  const errorsOf = (files: ReadonlyMap<string, Uint8Array>): Diagnostic[] =>
+    lintDirectory(files.keys(), filesOf(files), options).filter(({ severity }) => severity === "error");
+  const keyOf = ({ file, rule, message }: Diagnostic): string => JSON.stringify([file, rule, message]);
+  const old = new Set(errorsOf(before).map(keyOf));
+  const errors = new Map<string, string>();
+  for (const error of errorsOf(after)) {
+    if (old.has(keyOf(error)) || errors.has(error.file)) continue;
+    errors.set(error.file, `line ${error.line}: ${error.message} ${error.fix}`);
+  }
+  return errors;
+}
+
+/** A removed file that an `#include` still needs makes Asterisk refuse the file that holds it. */
+function includerOf(
+  path: string,
+  after: ReadonlyMap<string, Uint8Array>,
+  now: IncludeGraph,
+): string | undefined {
+  if (after.has(path)) return undefined;
+  for (const root of now.roots) {
+    const missing = now
+      .view(root)
+      .problems.find((problem) => problem.kind === "include-missing" && reaches(problem.subject, path));
+    if (missing !== undefined) return missing.file;
+  }
+  return undefined;
+}
+
+function reaches(include: string, path: string): boolean {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  return include.endsWith(name) || /[*?[{]/.test(include);
+}
+
+/** The major version of `22.10.1+dfsg…`; 22 where it can't be told, as for a build from git. */
+function majorOf(asteriskVersion: string): number {
+  return Number(/^(\d+)\./.exec(asteriskVersion)?.[1] ?? 22);
+}

@@ -1,0 +1,186 @@
+import { markVerified } from "../asterisk/host-record.ts";
+import type { HostRecord } from "../asterisk/host-record.ts";
+import { listKept, readKept } from "../asterisk/kept.ts";
+import type { ReloadRun } from "../asterisk/reload-run.ts";
+import { runReloads } from "../asterisk/reload-run.ts";
+import { rollback } from "../asterisk/rollback.ts";
+import { applyTransaction } from "../asterisk/transaction.ts";
+import type { VerifyResult } from "../asterisk/verify.ts";
+import { verify } from "../asterisk/verify.ts";
+import { AsteriskIacError, asAsteriskIacError } from "../core/errors.ts";
+import type { Reload, ViewChange } from "../core/reloads.ts";
+import { planReloads } from "../core/reloads.ts";
+import type { Consequences } from "./consequences.ts";
+import { consequencesOf } from "./consequences.ts";
+import type { Pass } from "./pass.ts";
+import type { PreparedPlan } from "./plan.ts";
+import { allOnServer, consequenceOptions, viewChanges } from "./plan.ts";
+
+/** What Asterisk made of a write. */
+export interface Proof {
+  readonly reloads: ReloadRun;
+  readonly verification: VerifyResult;
+}
+
+/** What became of a write to the server. */
+export interface ServerWrite extends Proof {
+  readonly generation: number;
+  /** The id of the old bytes, for `backups restore`. */
+  readonly kept: string;
+  /** The verification failed: the old bytes are back, and this is what Asterisk made of them. */
+  readonly restored?: Proof;
+}
+
+/** A write that is on the server's disk and has to be proved. */
+interface Written {
+  readonly kept: string;
+  readonly record: HostRecord;
+  readonly files: readonly { readonly path: string; readonly hash: string | null }[];
+  /** What was there before. */
+  readonly filesBefore: readonly { readonly path: string; readonly hash: string | null }[];
+  readonly reloads: readonly Reload[];
+  readonly views: ReadonlyMap<string, ViewChange>;
+}
+
+/** Writes the plan's files to the server, reloads what has to be, and looks whether it worked; else the old bytes come back. */
+export async function writeServer(
+  pass: Pass,
+  { plan, comparison, contents, consequences }: PreparedPlan,
+): Promise<ServerWrite> {
+  const changes = plan.changes.filter(({ blocked }) => blocked === undefined).map(({ change }) => change);
+  const hashOn = (side: "source" | "server", path: string): string | null => {
+    const file = side === "server" ? comparison.observed.get(path) : comparison.source.get(path);
+    return file?.problem === undefined ? (file?.hash ?? null) : null;
+  };
+  const writes = changes
+    .filter((change) => change.kind === "Write" && change.to === "server")
+    .map(({ path }) => ({
+      path,
+      bytes: contents.source.get(path) ?? missing(path),
+      expected: hashOn("server", path),
+    }));
+  const removals = changes
+    .filter((change) => change.kind === "Remove" && change.to === "server")
+    .map(({ path }) => ({ path, expected: hashOn("server", path) ?? missing(path) }));
+  const applied = await applyTransaction(pass.session.host, {
+    configDirectory: pass.realPath,
+    spoolDirectory: pass.spoolDirectory,
+    generation: pass.generation,
+    writes,
+    removals,
+    record: {
+      version: 1,
+      manager: pass.manager,
+      planHash: plan.hash,
+      appliedAt: new Date().toISOString(),
+      verified: false,
+      files: pass.hostRecord?.files ?? {},
+    },
+  });
+  return prove(pass, {
+    kept: applied.kept,
+    record: applied.record,
+    files: [
+      ...writes.map(({ path }) => ({ path, hash: hashOn("source", path) })),
+      ...removals.map(({ path }) => ({ path, hash: null })),
+    ],
+    filesBefore: [...writes, ...removals].map(({ path, expected }) => ({ path, hash: expected })),
+    reloads: plan.reloads?.reloads ?? [],
+    views: viewChanges(consequences.server),
+  });
+}
+
+/**
+ * A write whose run ended before it was proved, killed or cut off: it is reloaded and looked at now. Undefined where
+ * the last write was proved.
+ */
+export async function proveLastWrite(
+  pass: Pass,
+  comparison: PreparedPlan["comparison"],
+): Promise<ServerWrite | undefined> {
+  const { hostRecord: record, spoolDirectory } = pass;
+  const { host } = pass.session;
+  if (record === undefined || record.verified) return undefined;
+  const last = (await listKept(host, spoolDirectory)).find(
+    ({ generation }) => generation === record.generation,
+  );
+  if (last === undefined) return undefined;
+  const { contents } = await readKept(host, { spoolDirectory, id: last.id });
+  const now = await allOnServer(pass, comparison, new Map());
+  const before = new Map<string, Uint8Array>(now);
+  for (const file of last.files) {
+    const bytes = contents.get(file.path);
+    if (file.before === null || bytes === undefined) before.delete(file.path);
+    else before.set(file.path, bytes);
+  }
+  const changed = last.files.map(({ path }) => path);
+  const consequences: Consequences = consequencesOf(
+    { side: "server", before, after: now, changed },
+    consequenceOptions(pass),
+  );
+  const views = viewChanges(consequences);
+  const live = await pass.modules();
+  return prove(pass, {
+    kept: last.id,
+    record,
+    files: last.files.map(({ path, after }) => ({ path, hash: after?.hash ?? null })),
+    filesBefore: last.files.map(({ path, before: old }) => ({ path, hash: old?.hash ?? null })),
+    reloads: planReloads({ changed, roots: consequences.rootsOf, live, views }).reloads,
+    views,
+  });
+}
+
+async function prove(pass: Pass, write: Written): Promise<ServerWrite> {
+  const { session, spoolDirectory } = pass;
+  const { kept, record, reloads, files, views } = write;
+  const run = await runReloads(session, reloads);
+  const verification = await verify(session, { configDirectory: pass.realPath, files, views, run });
+  const done: ServerWrite = { generation: record.generation, kept, reloads: run, verification };
+  if (!verification.ok) return { ...done, restored: await restore(pass, write) };
+  await markVerified(session.host, { spoolDirectory, record });
+  return done;
+}
+
+/** Puts the old bytes back and has them read again, over SSH alone: what was written may have shut AMI. */
+async function restore(pass: Pass, { kept, filesBefore, reloads, views }: Written): Promise<Proof> {
+  const { session, spoolDirectory, realPath } = pass;
+  try {
+    const back = await rollback(session.host, {
+      configDirectory: realPath,
+      spoolDirectory,
+      id: kept,
+      appliedAt: new Date().toISOString(),
+    });
+    const byCommand = reloads.map((reload) => ({
+      ...reload,
+      command: reload.command ?? `module reload ${reload.module}`,
+    }));
+    const run = await runReloads(session, byCommand);
+    const swapped = new Map(
+      [...views].map(([root, { before, after }]) => [root, { before: after, after: before }]),
+    );
+    const verification = await verify(session, {
+      configDirectory: realPath,
+      files: filesBefore,
+      views: swapped,
+      run,
+    });
+    if (verification.ok) await markVerified(session.host, { spoolDirectory, record: back.record });
+    return { reloads: run, verification };
+  } catch (thrown) {
+    const cause = asAsteriskIacError(thrown);
+    throw new AsteriskIacError(
+      "NotVerified",
+      `the write was not as it should be, and putting the old bytes back failed: ${cause.message}`,
+      {
+        cause,
+        hint: `They are kept on the server: asteriskctl backups restore ${pass.declaration.name} ${kept}`,
+      },
+    );
+  }
+}
+
+/** The plan was made from these very bytes. */
+function missing(path: string): never {
+  throw new AsteriskIacError("UnexpectedAnswer", `the bytes of ${path} were not read`);
+}
