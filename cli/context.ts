@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Command } from "commander";
 import { AsteriskIacError } from "../core/errors.ts";
 import { DirectorySource } from "../engine/directory-source.ts";
@@ -11,7 +12,7 @@ export type OutputFormat = "text" | "json" | "markdown";
 
 /** The options that stand before the command. */
 export interface GlobalOptions {
-  readonly file?: string[];
+  readonly filename?: string[];
   readonly secrets?: string;
   readonly output: OutputFormat;
 }
@@ -21,12 +22,14 @@ export interface ServerContext {
   readonly servers: readonly ServerDeclaration[];
   readonly secrets: SecretStore;
   readonly output: OutputFormat;
+  /** Whether the manifests, read again, still say the same of a server. */
+  readonly stillDeclared: (name: string) => Promise<boolean>;
 }
 
 /** Reads the manifests and picks the named servers, all of them without names. */
 export async function serverContext(command: Command, names: readonly string[]): Promise<ServerContext> {
   const options = command.optsWithGlobals<GlobalOptions>();
-  const files = options.file ?? ["."];
+  const files = options.filename ?? ["."];
   const manifests = await loadManifests(files);
   if (manifests.servers.length === 0) {
     throw new AsteriskIacError("InvalidArgument", `no AsteriskServer is declared in ${files.join(", ")}`, {
@@ -49,5 +52,9 @@ export async function serverContext(command: Command, names: readonly string[]):
     })),
     secrets: new SecretDirectory(options.secrets ?? join(manifests.directory, "secrets"), manifests.secrets),
     output: options.output,
+    stillDeclared: async (name) => {
+      const now = (await loadManifests(files)).servers.find((server) => server.name === name);
+      return isDeepStrictEqual(now?.resource, known.get(name)?.resource);
+    },
   };
 }

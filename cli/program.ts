@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Argument, Command, Option } from "commander";
+import { addBackupsCommands } from "./commands/backups.ts";
 import { addApplyCommands } from "./commands/apply.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
 import { addConfCommands } from "./commands/conf.ts";
@@ -9,6 +10,7 @@ import { addPlanCommand } from "./commands/plan.ts";
 import { addReloadCommands } from "./commands/reload.ts";
 import { addStatusCommand } from "./commands/status.ts";
 import { addTestCommand } from "./commands/test.ts";
+import { addWatchCommand } from "./commands/watch.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** What a command has at hand beside its options: where to print, and how to set the exit code. */
@@ -22,11 +24,11 @@ export interface Shell {
 export function buildProgram(shell: Shell): Command {
   const program = new Command("asteriskctl")
     .description(
-      "Infrastructure as code for Asterisk: read, compare and reconcile the configuration of live servers.",
+      "Infrastructure as code for Asterisk: compare and reconcile the configuration of live servers.",
     )
     .version(version())
     .option(
-      "-f, --file <path>",
+      "-f, --filename <path>",
       "manifests: YAML files, or directories of them (default: the current directory)",
       collect,
     )
@@ -52,6 +54,7 @@ Examples:
   $ asteriskctl -f /tmp/lab/manifests.yaml test        connect over SSH and AMI
   $ asteriskctl -f /tmp/lab/manifests.yaml import      copy its configuration into the source
   $ asteriskctl -f /tmp/lab/manifests.yaml plan        what would change
+  $ asteriskctl -f /tmp/lab/manifests.yaml apply       make it so
   $ asteriskctl conf lint /etc/asterisk                what is wrong with a configuration`,
     );
   for (const add of [
@@ -59,7 +62,9 @@ Examples:
     addImportCommand,
     addPlanCommand,
     addApplyCommands,
+    addBackupsCommands,
     addStatusCommand,
+    addWatchCommand,
     addReloadCommands,
     addConfCommands,
     addLabCommands,

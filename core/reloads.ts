@@ -98,7 +98,8 @@ export function planReloads({ changed, roots, live, views }: ReloadInput): Reloa
       reached ||= found.reloads.length > 0 || needed.length > 0;
       if (found.why !== undefined) reasons.push(found.why);
     }
-    if (!reached) notLoaded.push({ path, why: reasons.join("; ") || "no file that Asterisk reads includes it" });
+    if (!reached)
+      notLoaded.push({ path, why: reasons.join("; ") || "no file that Asterisk reads includes it" });
   }
   return {
     reloads: [...because.values()]
@@ -133,7 +134,8 @@ function reloadsOf(root: string, path: string, live: LiveModules): { reloads: Re
     if (module !== undefined) modules.add(module);
   }
   if (modules.size > 0) return { reloads: [...modules].map((module) => ({ module, because: [] })) };
-  if (restartFiles.has(root)) return { reloads: [], why: `${root} is read at start-up, and no setting changes` };
+  if (restartFiles.has(root))
+    return { reloads: [], why: `${root} is read at start-up, and no setting changes` };
   if (known.length > 0) return { reloads: [], why: `${list(known)} would read ${root} and is not loaded` };
   return { reloads: [], why: `no loaded module is known to read ${root}` };
 }
@@ -173,7 +175,8 @@ function pjsipRestarts({ before, after }: ViewChange): RestartNeeded[] {
   const path = "pjsip.conf";
   const [systems, newSystems] = [objects(before, "system"), objects(after, "system")];
   const changes = changedSettings({ before: systems, after: newSystems });
-  if (changes.length > 0) restarts.push({ path, what: "the PJSIP settings of type=system", settings: changes });
+  if (changes.length > 0)
+    restarts.push({ path, what: "the PJSIP settings of type=system", settings: changes });
   const now = objects(after, "transport");
   for (const transport of objects(before, "transport")) {
     const successor = now.find(({ name }) => name === transport.name);

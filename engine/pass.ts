@@ -89,21 +89,39 @@ export async function withPass<T>(
   options: PassOptions,
   work: (pass: Pass) => Promise<T>,
 ): Promise<T> {
-  const recordText = await declaration.source.readRecord("import");
-  const record =
-    recordText === undefined
-      ? undefined
-      : parseImportRecord(recordText, declaration.source.recordFile("import"));
-  const key = await recordKey(declaration, secrets, record, options);
-  return withSession(declaration, secrets, async (session) =>
-    work(await look(session, key, record, options)),
-  );
+  // A record that can't be used is told before anything is sent anywhere.
+  const records = await readRecords(declaration, secrets, options);
+  return withSession(declaration, secrets, async (session) => work(await look(session, records, options)));
+}
+
+/** Looks once over a session that is open. */
+export async function passOver(
+  session: ServerSession,
+  secrets: SecretStore,
+  options: PassOptions,
+): Promise<Pass> {
+  return look(session, await readRecords(session.declaration, secrets, options), options);
+}
+
+interface ImportRecords {
+  readonly key: RecordKey;
+  readonly record: ImportRecord | undefined;
+}
+
+async function readRecords(
+  declaration: ServerDeclaration,
+  secrets: SecretStore,
+  options: PassOptions,
+): Promise<ImportRecords> {
+  const { source } = declaration;
+  const text = await source.readRecord("import");
+  const record = text === undefined ? undefined : parseImportRecord(text, source.recordFile("import"));
+  return { record, key: await recordKey(declaration, secrets, record, options) };
 }
 
 async function look(
   session: ServerSession,
-  key: RecordKey,
-  record: ImportRecord | undefined,
+  { key, record }: ImportRecords,
   options: PassOptions,
 ): Promise<Pass> {
   const { declaration, host, ami } = session;

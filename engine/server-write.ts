@@ -10,8 +10,8 @@ import { verify } from "../asterisk/verify.ts";
 import { AsteriskIacError, asAsteriskIacError } from "../core/errors.ts";
 import type { Reload, ViewChange } from "../core/reloads.ts";
 import { planReloads } from "../core/reloads.ts";
-import type { Consequences } from "./consequences.ts";
 import { consequencesOf } from "./consequences.ts";
+import type { Comparison } from "./comparison.ts";
 import type { Pass } from "./pass.ts";
 import type { PreparedPlan } from "./plan.ts";
 import { allOnServer, consequenceOptions, viewChanges } from "./plan.ts";
@@ -94,13 +94,10 @@ export async function writeServer(
  * A write whose run ended before it was proved, killed or cut off: it is reloaded and looked at now. Undefined where
  * the last write was proved.
  */
-export async function proveLastWrite(
-  pass: Pass,
-  comparison: PreparedPlan["comparison"],
-): Promise<ServerWrite | undefined> {
+export async function proveLastWrite(pass: Pass, comparison: Comparison): Promise<ServerWrite | undefined> {
   const { hostRecord: record, spoolDirectory } = pass;
-  const { host } = pass.session;
   if (record === undefined || record.verified) return undefined;
+  const { host } = pass.session;
   const last = (await listKept(host, spoolDirectory)).find(
     ({ generation }) => generation === record.generation,
   );
@@ -108,26 +105,68 @@ export async function proveLastWrite(
   const { contents } = await readKept(host, { spoolDirectory, id: last.id });
   const now = await allOnServer(pass, comparison, new Map());
   const before = new Map<string, Uint8Array>(now);
-  for (const file of last.files) {
-    const bytes = contents.get(file.path);
-    if (file.before === null || bytes === undefined) before.delete(file.path);
-    else before.set(file.path, bytes);
-  }
-  const changed = last.files.map(({ path }) => path);
-  const consequences: Consequences = consequencesOf(
-    { side: "server", before, after: now, changed },
-    consequenceOptions(pass),
-  );
-  const views = viewChanges(consequences);
-  const live = await pass.modules();
+  for (const { path, before: old } of last.files)
+    replace(before, path, old === null ? undefined : contents.get(path));
+  const files = last.files.map(({ path, after }) => ({ path, hash: after?.hash ?? null }));
+  const filesBefore = last.files.map(({ path, before: old }) => ({ path, hash: old?.hash ?? null }));
   return prove(pass, {
     kept: last.id,
     record,
-    files: last.files.map(({ path, after }) => ({ path, hash: after?.hash ?? null })),
-    filesBefore: last.files.map(({ path, before: old }) => ({ path, hash: old?.hash ?? null })),
-    reloads: planReloads({ changed, roots: consequences.rootsOf, live, views }).reloads,
-    views,
+    files,
+    filesBefore,
+    ...(await reloadsFor(pass, before, now, files)),
   });
+}
+
+/**
+ * Puts the bytes of one apply back, all of them or some files', as an apply of its own: reloaded, looked at, and undone
+ * if Asterisk does not work with it. Rejects as `rollback` does.
+ */
+export async function restoreOnServer(
+  pass: Pass,
+  comparison: Comparison,
+  id: string,
+  paths?: readonly string[],
+): Promise<ServerWrite> {
+  const { spoolDirectory, realPath: configDirectory, session } = pass;
+  const { kept, contents } = await readKept(session.host, { spoolDirectory, id });
+  const chosen = kept.files.filter(({ path }) => paths === undefined || paths.includes(path));
+  const present = new Map(chosen.map(({ path }) => [path, comparison.observed.get(path)?.hash ?? null]));
+  const now = await allOnServer(pass, comparison, new Map());
+  const after = new Map<string, Uint8Array>(now);
+  for (const { path, before } of chosen)
+    replace(after, path, before === null ? undefined : contents.get(path));
+  const files = chosen.map(({ path, before }) => ({ path, hash: before?.hash ?? null }));
+  const consequences = await reloadsFor(pass, now, after, files);
+  const appliedAt = new Date().toISOString();
+  const applied = await rollback(session.host, {
+    configDirectory,
+    spoolDirectory,
+    id,
+    appliedAt,
+    present,
+    ...(paths === undefined ? {} : { paths }),
+  });
+  const filesBefore = chosen.map(({ path }) => ({ path, hash: present.get(path) ?? null }));
+  return prove(pass, { kept: applied.kept, record: applied.record, files, filesBefore, ...consequences });
+}
+
+function replace(files: Map<string, Uint8Array>, path: string, bytes: Uint8Array | undefined): void {
+  if (bytes === undefined) files.delete(path);
+  else files.set(path, bytes);
+}
+
+async function reloadsFor(
+  pass: Pass,
+  before: ReadonlyMap<string, Uint8Array>,
+  after: ReadonlyMap<string, Uint8Array>,
+  files: readonly { readonly path: string }[],
+): Promise<Pick<Written, "reloads" | "views">> {
+  const changed = files.map(({ path }) => path);
+  const consequences = consequencesOf({ side: "server", before, after, changed }, consequenceOptions(pass));
+  const views = viewChanges(consequences);
+  const live = await pass.modules();
+  return { reloads: planReloads({ changed, roots: consequences.rootsOf, live, views }).reloads, views };
 }
 
 async function prove(pass: Pass, write: Written): Promise<ServerWrite> {

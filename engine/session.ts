@@ -46,7 +46,11 @@ export async function withSession<T>(
   }
 }
 
-async function openSession(declaration: ServerDeclaration, secrets: SecretStore): Promise<ServerSession> {
+/** Opens both connections; whoever calls closes them. */
+export async function openSession(
+  declaration: ServerDeclaration,
+  secrets: SecretStore,
+): Promise<ServerSession> {
   const { spec } = declaration;
   // A missing secret is told before anything is sent anywhere.
   const [sshSecret, amiSecret, caSecret] = await Promise.all([

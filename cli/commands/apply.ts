@@ -1,5 +1,4 @@
 import { readFile } from "node:fs/promises";
-import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import picomatch from "picomatch";
@@ -13,14 +12,15 @@ import type { ApplyResult } from "../../engine/apply.ts";
 import { applyServer } from "../../engine/apply.ts";
 import { SeenServers, withPass } from "../../engine/pass.ts";
 import { planServer } from "../../engine/plan.ts";
+import { confirmed } from "../confirm.ts";
 import type { ServerContext } from "../context.ts";
 import { serverContext } from "../context.ts";
 import { presentFleet } from "../fleet.ts";
 import type { Shell } from "../program.ts";
 import { serversArgument } from "../program.ts";
-import { applyJSON, applyText, planText } from "../render/plan.ts";
+import { applyJSON, applyText } from "../render/apply.ts";
+import { planText } from "../render/plan.ts";
 import { parsePlanFile } from "../plan-file.ts";
-import { painter } from "../terminal.ts";
 
 interface ApplyFlags {
   readonly yes?: boolean;
@@ -148,7 +148,11 @@ async function applyFleet(shell: Shell, context: ServerContext, options: FleetAp
     if (planned.some((result) => !result.ok)) shell.exitWith(1);
     const pending = planned.filter((result) => result.ok && hasPendingChanges(result.value));
     if (pending.length === 0 && output !== "json") return;
-    if (pending.length > 0 && !(await confirmed(shell, pending.length))) return shell.exitWith(1);
+    if (
+      pending.length > 0 &&
+      !(await confirmed(terminal, `Apply to ${pending.length} server${pending.length === 1 ? "" : "s"}?`))
+    )
+      return shell.exitWith(1);
     hashes = new Map(
       planned.flatMap((result) => (result.ok ? [[result.server, result.value.hash] as const] : [])),
     );
@@ -164,6 +168,7 @@ async function applyFleet(shell: Shell, context: ServerContext, options: FleetAp
         return applyServer(pass, {
           ...planOptions,
           allow: options.allow,
+          stillDeclared: () => context.stillDeclared(server.name),
           ...(expectedHash === undefined ? {} : { expectedHash }),
         });
       }),
@@ -176,23 +181,6 @@ function exitCodeOf(result: ApplyResult | undefined): 0 | 1 | 3 {
   if (result === undefined || result.outcome === "RolledBack") return 1;
   if (result.outcome !== "Refused") return 0;
   return result.refusals.some(({ code }) => code === "ConfInvalid" || code === "PlanChanged") ? 1 : 3;
-}
-
-async function confirmed({ terminal }: Shell, servers: number): Promise<boolean> {
-  if (!process.stdin.isTTY || !terminal.stderr.isTTY) {
-    throw new AsteriskIacError("InvalidArgument", "there is no terminal to ask on", {
-      hint: "Pass --yes, or --expect with the hash of the plan that you looked at. Nothing was written.",
-    });
-  }
-  const lines = createInterface({ input: process.stdin, output: terminal.stderr });
-  try {
-    const answer = await lines.question(
-      `${painter(terminal.stderr)("bold", `Apply to ${servers} server${servers === 1 ? "" : "s"}?`)} [y/N] `,
-    );
-    return /^y(es)?$/i.test(answer.trim());
-  } finally {
-    lines.close();
-  }
 }
 
 /** `apply [PLANFILE] [SERVER...]`: a first word that is no declared server is the plan's file. */

@@ -57,7 +57,7 @@ Examples:
     );
 }
 
-function planJSON({ server: _, updateDirection, changes, reloads, ...plan }: Plan): object {
+function planJSON({ updateDirection, changes, reloads, ...plan }: Plan): object {
   return {
     updateDirection: updateDirection ?? null,
     ...plan,

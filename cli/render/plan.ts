@@ -1,10 +1,6 @@
 import type { DifferenceHunk, Plan, PlannedChange } from "../../core/plan.ts";
 import { explain } from "../../core/plan.ts";
-import { written } from "../../core/guard.ts";
 import type { ReloadPlan } from "../../core/reloads.ts";
-import type { ApplyResult } from "../../engine/apply.ts";
-import type { Collected } from "../../engine/collect.ts";
-import type { Proof, ServerWrite } from "../../engine/server-write.ts";
 import { differenceMarkdown, differenceText } from "./difference.ts";
 import type { Paint } from "../terminal.ts";
 import { printable } from "../terminal.ts";
@@ -108,80 +104,6 @@ function reloadsText(reloads: ReloadPlan | undefined, paint: Paint): string[] {
     ),
     ...reloads.notLoaded.map(({ path, why }) => `  no reload for ${printable(`${path}: ${why}`)}`),
   ];
-}
-
-/** What an apply did, as lines for a terminal. */
-export function applyText(result: ApplyResult, paint: Paint): string[] {
-  const { outcome, plan, refusals, server, source } = result;
-  const style = { Applied: "green", NothingToDo: "dim", RolledBack: "red", Refused: "red" } as const;
-  const said = {
-    Applied: "applied",
-    NothingToDo: "nothing to do",
-    RolledBack: "rolled back",
-    Refused: "refused",
-  }[outcome];
-  const lines = [`${paint("bold", plan.server)}  ${paint(style[outcome], said)}`];
-  for (const { message, hint } of refusals)
-    lines.push(`  ${paint("red", "refused:")} ${printable(message)}`, `    ${hint}`);
-  if (server !== undefined) lines.push(...serverText(server, result, paint));
-  if (source !== undefined) lines.push(...sourceText(source));
-  return lines;
-}
-
-function serverText(server: ServerWrite, { plan }: ApplyResult, paint: Paint): string[] {
-  const lines = written(plan, "server").map(
-    (path) => `  ${server.restored === undefined ? "wrote" : "put back"} ${printable(path)}`,
-  );
-  lines.push(`  on the server: generation ${server.generation}; the old bytes are kept as ${server.kept}`);
-  lines.push(...proofText(server, paint));
-  if (server.restored !== undefined) {
-    lines.push(
-      `  ${paint("bold", "the old bytes are back:")}`,
-      ...proofText(server.restored, paint).map((line) => `  ${line}`),
-    );
-  }
-  for (const { path, what } of plan.reloads?.restarts ?? []) {
-    lines.push(`  ${paint("yellow", "restart needed:")} ${printable(`${path}: ${what}`)}`);
-  }
-  return lines;
-}
-
-function proofText({ reloads, verification }: Proof, paint: Paint): string[] {
-  return [
-    ...reloads.modules.map(({ module, outcome }) => `  reload ${module}: ${outcome}`),
-    ...verification.evidence.map(
-      ({ source, observed, saw }) => `  ${observed ? "seen" : "not seen"}  ${printable(`${source}: ${saw}`)}`,
-    ),
-    ...verification.unobserved.map((what) => `  not seen  ${printable(what)}`),
-    ...verification.failures.map(
-      ({ probe, expected, saw }) =>
-        `  ${paint("red", "failed")}  ${printable(`${probe}: expected ${expected}, saw ${saw}`)}`,
-    ),
-  ];
-}
-
-function sourceText({ written, removed, recorded, keptAs }: Collected): string[] {
-  return [
-    ...written.map((path) => `  wrote ${printable(path)} to the source`),
-    ...removed.map((path) => `  removed ${printable(path)} from the source`),
-    ...(recorded.length === 0 ? [] : [`  recorded ${recorded.length} files that are equal on both sides`]),
-    ...(written.length + removed.length === 0
-      ? []
-      : [`  in the source, the old bytes are kept as ${keptAs}`]),
-  ];
-}
-
-/** What an apply did, as JSON has it. */
-export function applyJSON({ plan, outcome, refusals, server, source }: ApplyResult): object {
-  return {
-    outcome,
-    hash: plan.hash,
-    refusals,
-    written: { server: written(plan, "server"), source: source?.written ?? [] },
-    server: server ?? null,
-    source: source ?? null,
-    restarts: plan.reloads?.restarts ?? [],
-  };
 }
 
 function hunkHeader({ oldStart, newStart }: DifferenceHunk): string {

@@ -32,7 +32,11 @@ export const secretRules: readonly SecretRule[] = [
 ];
 
 /** The secrets that stand inside a value whatever its key: a URL's password, a dialplan application's. */
-const embedded = [/:\/\/[^\s:/@]{0,200}:([^\s@]{0,1000})@/dg, /\b(?:VM)?(?:Authenticate|DISA)\(([^,)]*)/dgi];
+const embedded = [
+  /\b(?:IAX2|SIP)\/[^\s:/@,&)]*:([^\s@]*)@/dgi,
+  /:\/\/[^\s:/@]{0,200}:([^\s@]{0,1000})@/dg,
+  /\b(?:VM)?(?:Authenticate|DISA)\(([^,)]*)/dgi,
+];
 
 /** Whether the value of `key` in `file` (a path) holds a secret, in whole or in part. */
 export function isSecretKey(file: string, key: string, rules: readonly SecretRule[] = secretRules): boolean {
