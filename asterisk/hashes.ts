@@ -28,10 +28,14 @@ export async function hashFiles(
       const line = lines[index] ?? "";
       if (line === "gone") return [path, null];
       if (/^[0-9a-f]{64}$/.test(line)) return [path, line];
-      throw new AsteriskIacError("ListingIncomplete", `${path} can't be read again: ${stderr.trim() || line}`, {
-        where: { file: `${configDirectory}/${path}` },
-        next: "Retry",
-      });
+      throw new AsteriskIacError(
+        "ListingIncomplete",
+        `${path} can't be read again: ${stderr.trim() || line}`,
+        {
+          where: { file: `${configDirectory}/${path}` },
+          next: "Retry",
+        },
+      );
     }),
   );
 }

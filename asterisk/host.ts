@@ -31,8 +31,8 @@ export interface Host {
   /** Opens a TCP connection from the host's side (SSH direct-tcpip, or this machine's own). */
   connectTCP(host: string, port: number): Promise<Duplex>;
   /**
-   * Round trips so far, once the connection was up: each script and each TCP connection counts as one. (Over SSH a shell
-   * is started ahead, so that a script does not wait for its channel.)
+   * Round trips so far, once the connection was up: each script and each TCP connection counts as one, and those that are
+   * sent together count once. (Over SSH a shell is started ahead, so that a script does not wait for its channel.)
    */
   readonly roundTrips: number;
   close(): Promise<void>;

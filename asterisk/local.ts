@@ -27,7 +27,7 @@ class LocalHost implements Host {
   readonly #options: LocalOptions;
   readonly #command: readonly [string, ...string[]];
   readonly #children = new Set<ChildProcess>();
-  #roundTrips = 0;
+  readonly #roundTrips = new RoundTrips();
   #closed = false;
 
   constructor(options: LocalOptions, command: readonly [string, ...string[]]) {
@@ -36,25 +36,23 @@ class LocalHost implements Host {
   }
 
   get roundTrips(): number {
-    return this.#roundTrips;
+    return this.#roundTrips.count;
   }
 
   async run(script: string, options: ScriptOptions = {}): Promise<ScriptResult> {
-    this.#roundTrips += 1;
     try {
       this.#refuseIfClosed();
       const program = compile(script, options.args);
-      return await runIn(this.#start(), program, options);
+      return await this.#roundTrips.counted(() => runIn(this.#start(), program, options));
     } catch (error) {
       throw asAsteriskIacError(error).on(this.#options.label);
     }
   }
 
   async connectTCP(host: string, port: number): Promise<Duplex> {
-    this.#roundTrips += 1;
     try {
       this.#refuseIfClosed();
-      return await connectWithin(host, port, CONNECT_TIMEOUT_MS);
+      return await this.#roundTrips.counted(() => connectWithin(host, port, CONNECT_TIMEOUT_MS));
     } catch (error) {
       throw asAsteriskIacError(error).on(this.#options.label);
     }

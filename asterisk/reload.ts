@@ -107,7 +107,10 @@ export async function askReload(
 
 function checkModule(module: string | undefined): void {
   if (module === undefined || /^[A-Za-z0-9_.-]+$/.test(module)) return;
-  throw new AsteriskIacError("InvalidArgument", "A module's name has only letters, digits, `_`, `.` and `-`.");
+  throw new AsteriskIacError(
+    "InvalidArgument",
+    "A module's name has only letters, digits, `_`, `.` and `-`.",
+  );
 }
 
 /** Sends Reload and waits for its answer and, where the account can see it, for its event. */

@@ -83,6 +83,5 @@ function undo(
 /** What undoing the newest apply makes of the record; an older one leaves it as it is. */
 function recordBefore(record: HostRecord, { generation, previous }: Kept): HostRecord {
   if (generation !== record.generation || previous === null) return { ...record, verified: false };
-  const { revision: _revision, ...rest } = record;
-  return { ...rest, ...previous };
+  return { ...record, revision: undefined, ...previous };
 }

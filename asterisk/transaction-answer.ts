@@ -75,7 +75,10 @@ interface Circumstances extends Question {
   readonly left: readonly string[];
 }
 
-function refusal([word, first = "", second = ""]: readonly string[], about: Circumstances): AsteriskIacError {
+function refusal(
+  [word = "", first = "", second = ""]: readonly string[],
+  about: Circumstances,
+): AsteriskIacError {
   const file = `${about.configDirectory}/${shown(first)}`;
   const room = `${about.spoolDirectory}/asterisk-iac`;
   const fail = (code: ErrorCode, message: string, next: Next, hint?: string, at?: string) =>

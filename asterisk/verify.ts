@@ -141,7 +141,11 @@ function judgeReloads({ modules, stopped }: ReloadRun): Found {
       case "Failed":
       case "InProgress":
       case "Uninitialized":
-        failures.push({ probe, expected: "Reloaded", saw: [outcome, ...seen.map(({ saw }) => saw)].join(", ") });
+        failures.push({
+          probe,
+          expected: "Reloaded",
+          saw: [outcome, ...seen.map(({ saw }) => saw)].join(", "),
+        });
     }
   }
   return { evidence, failures, unobserved };
@@ -154,7 +158,7 @@ async function checkLog(host: Host, { files, views, run }: Expectation): Promise
   const modules = run.modules.map(({ module }) => module.replace(/\.so$/, ""));
   const isOurs = ({ text }: LogLine): boolean =>
     [...names].some((name) => hasWord(text, name)) ||
-    modules.some((module) => text.includes(`${module}.c`) || text.includes(`${module}/`));
+    modules.some((module) => hasWord(text, `${module}.c`) || hasWord(text, `${module}/`));
   const errors = growth.lines.filter(({ level }) => level === "ERROR");
   const shown = (line: LogLine): string => maskLine("", line.text);
   const failures = errors
@@ -174,12 +178,21 @@ async function checkLog(host: Host, { files, views, run }: Expectation): Promise
   };
 }
 
+/** Whether a text names this, and not something that ends or goes on otherwise: `manager.c`, not `cdr_manager.c`. */
 function hasWord(text: string, word: string): boolean {
-  const at = text.indexOf(word);
-  return at !== -1 && !/[\w-]/.test(text.charAt(at - 1)) && !/\w/.test(text.charAt(at + word.length));
+  for (let at = text.indexOf(word); at !== -1; at = text.indexOf(word, at + 1)) {
+    const startsWord = !/[\w-]/.test(text.charAt(at - 1));
+    const endsWord = word.endsWith("/") || !/\w/.test(text.charAt(at + word.length));
+    if (startsWord && endsWord) return true;
+  }
+  return false;
 }
 
-async function checkLogin(server: VerifyServer, probes: readonly Probe[], deadlineMs: number): Promise<Found> {
+async function checkLogin(
+  server: VerifyServer,
+  probes: readonly Probe[],
+  deadlineMs: number,
+): Promise<Found> {
   const ami = await withinDeadline(server.openAMI(), deadlineMs);
   try {
     const source = "a new AMI login";

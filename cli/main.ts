@@ -4,6 +4,13 @@ import { asAsteriskIacError } from "../core/errors.ts";
 import { errorDocument, printError } from "./fleet.ts";
 import { buildProgram } from "./program.ts";
 
+// A checkout brings its own Node; a global installation may meet an old one.
+const [major = 0] = process.versions.node.split(".").map(Number);
+if (major < 22) {
+  process.stderr.write(`error: asteriskctl needs Node 22.19 or later; this is ${process.version}\n`);
+  process.exit(1);
+}
+
 const rank = [0, 2, 3, 1];
 let exitCode: 0 | 1 | 2 | 3 = 0;
 const terminal = { stdout: process.stdout, stderr: process.stderr };

@@ -2,7 +2,7 @@ import type { Diagnostic } from "./conf/lint.ts";
 import { isTrue, type ViewChange } from "./reloads.ts";
 
 /** Why an apply is refused before anything is written. */
-export interface Refusal {
+export interface ConfigurationError {
   /** Path below the configuration directory. */
   readonly file: string;
   /** From 1; 0 for the file as a whole. */
@@ -11,8 +11,6 @@ export interface Refusal {
 }
 
 export interface CheckInput {
-  /** Paths that would be written or removed. */
-  readonly changed: readonly string[];
   /** What lint finds in the whole directory, as it is and as it would be. */
   readonly before: readonly Diagnostic[];
   readonly after: readonly Diagnostic[];
@@ -21,17 +19,20 @@ export interface CheckInput {
 }
 
 /**
- * What stands against writing these files: every error in one of them, every error that they bring about elsewhere (an
- * include that loses its file), and a manager.conf that would shut AMI down, which a reload does not undo: Asterisk 16
+ * What stands against writing files: every error that they bring with them, in themselves or elsewhere (an include that
+ * loses its file), but none that was there before (decision 4); and a manager.conf that would shut AMI down, which a reload does not undo: Asterisk 16
  * listens no more, 22 may deadlock. Pure; sorted as lint sorts.
  */
-export function checkConfiguration({ changed, before, after, views }: CheckInput): Refusal[] {
-  const paths = new Set(changed);
+export function checkConfiguration({ before, after, views }: CheckInput): ConfigurationError[] {
   const known = new Set(before.map(keyOf));
   const errors = after
     .filter(({ severity }) => severity === "error")
-    .filter((found) => paths.has(found.file) || !known.has(keyOf(found)))
-    .map(({ file, line, message, fix }): Refusal => ({ file, line, message: `${message} ${fix}` }));
+    .filter((found) => !known.has(keyOf(found)))
+    .map(({ file, line, message, fix }): ConfigurationError => ({
+      file,
+      line,
+      message: `${message} ${fix}`,
+    }));
   const manager = views?.get("manager.conf");
   return manager !== undefined && isEnabled(manager.before) && !isEnabled(manager.after)
     ? [...errors, { file: "manager.conf", line: 0, message: shutDown }]

@@ -15,7 +15,10 @@ export interface Triple {
 /** A person's choice of the side that is right, made once. */
 export interface Take {
   readonly side: Side;
-  /** `conflicts`: where the table can't decide. `all`: every path that differs and that this side has. */
+  /**
+   * `conflicts`: where the table can't decide; the other paths go their way. `all`: every path that differs and that this
+   * side has; a path that does not match is no part of the plan.
+   */
   readonly scope: "conflicts" | "all";
   readonly matches: (path: string) => boolean;
 }
@@ -91,7 +94,11 @@ function diffPath(triple: Triple, policy: DiffPolicy): Change | undefined {
     return { kind: "Record", path };
   }
   const { take } = policy;
-  const taken = take?.matches(path) ? takenChange(path, sidesOf(take.side, source, server)) : undefined;
+  const isTaken = take?.matches(path) === true;
+  if (take?.scope === "all" && !isTaken) return undefined;
+  const taken = isTaken
+    ? takenChange(path, sidesOf(take.side, source, server), recorded, policy.prune)
+    : undefined;
   if (take?.scope === "all" && taken?.kind === "Write") return taken;
   const change: Change =
     pathPolicy.kind === "DirectionNotSet"
@@ -101,10 +108,19 @@ function diffPath(triple: Triple, policy: DiffPolicy): Change | undefined {
   return undecided && taken !== undefined ? taken : change;
 }
 
-/** What the side that was taken has goes to the other; what it does not have goes away there. */
-function takenChange(path: string, { truth, target, to }: Sides): Change {
-  if (truth === null) return { kind: "Remove", path, to };
-  return { kind: "Write", path, to, cause: "taken", creates: target === null };
+/**
+ * What the side that was taken has goes to the other. What it does not have: never recorded, it is the other's own and
+ * stays; as recorded on the other, it goes away as `prune` says; moved there, it was a conflict, and goes away.
+ */
+function takenChange(
+  path: string,
+  { truth, target, to }: Sides,
+  recorded: string | null,
+  prune: boolean,
+): Change {
+  if (truth !== null) return { kind: "Write", path, to, cause: "taken", creates: target === null };
+  if (recorded === null) return { kind: "Unmanaged", path, why: "only-there" };
+  return target === recorded && !prune ? { kind: "Left", path, on: to } : { kind: "Remove", path, to };
 }
 
 interface Sides {

@@ -52,7 +52,7 @@ export interface GuardInput {
   /** Who applied last, from the server's record; undefined before the first apply. */
   readonly lastManager: string | undefined;
   readonly manager: string;
-  /** What Asterisk would refuse in files that would be written to it, by path. */
+  /** What Asterisk would refuse because of the plan, by path: in a file that is written, or in one that includes it. */
   readonly errors: ReadonlyMap<string, string>;
   /** Too much at once, one sentence each. */
   readonly largeChanges: readonly string[];
@@ -82,17 +82,13 @@ export function guard(plan: Plan, input: GuardInput): Refusal[] {
       message: `no updateDirection says which side is right: ${files}`,
       hint: "Set spec.updateDirection, or choose once with `upload`, `download` or `apply --take`.",
     })),
-    listed(
-      written(plan, "server").filter((path) => input.errors.has(path)),
-      () => ({
-        code: "ConfInvalid",
-        message: [...input.errors]
-          .filter(([path]) => written(plan, "server").includes(path))
-          .map(([path, error]) => `${path}: ${error}`)
-          .join("\n"),
-        hint: "Mend it in the source. Nothing was written.",
-      }),
-    ),
+    input.errors.size > 0
+      ? {
+          code: "ConfInvalid",
+          message: [...input.errors].map(([path, error]) => `${path}: ${error}`).join("\n"),
+          hint: "Mend it in the source. Nothing was written.",
+        }
+      : undefined,
     input.lastManager !== undefined &&
     input.lastManager !== input.manager &&
     written(plan, "server").length > 0

@@ -2,12 +2,14 @@ import type { EffectiveView } from "../core/conf/index.ts";
 import { filesOf } from "../core/conf/index.ts";
 import type { Diagnostic, LintOptions } from "../core/conf/lint.ts";
 import { lintDirectory } from "../core/conf/lint.ts";
+import { checkConfiguration } from "../core/check-configuration.ts";
 import { excessesOf, explainExcess } from "../core/change-limit.ts";
 import type { Change, Side } from "../core/diff.ts";
 import type { EffectiveDifference } from "../core/difference.ts";
 import { differenceOf } from "../core/difference.ts";
 import type { IncludeGraph } from "../core/graph.ts";
 import { includeGraph } from "../core/graph.ts";
+import type { ViewChange } from "../core/reloads.ts";
 import type { MaxChange } from "../core/resource/max-change.ts";
 
 /** One side as it is and as it would be after the plan. */
@@ -84,28 +86,42 @@ export function consequencesOf(
     differences: [...views].map(([root, view]) => differenceOf(view.before, view.after, root)),
     largeChanges: excesses.map((excess) => explainExcess(excess, side)),
     errors:
-      changed.length === 0 ? new Map() : newErrors(before, after, { ...load, allowExec: options.allowExec }),
+      changed.length === 0
+        ? new Map()
+        : errorsOf(before, after, viewChanges({ views }), { ...load, allowExec: options.allowExec }),
     rootsOf,
     includerOf: (path) => includerOf(path, after, now),
     views,
   };
 }
 
-function newErrors(
+function errorsOf(
   before: ReadonlyMap<string, Uint8Array>,
   after: ReadonlyMap<string, Uint8Array>,
+  views: ReadonlyMap<string, ViewChange>,
   options: LintOptions,
 ): ReadonlyMap<string, string> {
-  const errorsOf = (files: ReadonlyMap<string, Uint8Array>): Diagnostic[] =>
-    lintDirectory(files.keys(), filesOf(files), options).filter(({ severity }) => severity === "error");
-  const keyOf = ({ file, rule, message }: Diagnostic): string => JSON.stringify([file, rule, message]);
-  const old = new Set(errorsOf(before).map(keyOf));
+  const lint = (files: ReadonlyMap<string, Uint8Array>): Diagnostic[] =>
+    lintDirectory(files.keys(), filesOf(files), options);
   const errors = new Map<string, string>();
-  for (const error of errorsOf(after)) {
-    if (old.has(keyOf(error)) || errors.has(error.file)) continue;
-    errors.set(error.file, `line ${error.line}: ${error.message} ${error.fix}`);
+  for (const { file, line, message } of checkConfiguration({
+    before: lint(before),
+    after: lint(after),
+    views,
+  })) {
+    if (!errors.has(file)) errors.set(file, line === 0 ? message : `line ${line}: ${message}`);
   }
   return errors;
+}
+
+/** Per root the sections before and after. */
+export function viewChanges(
+  consequences: Pick<Consequences, "views"> | undefined,
+): ReadonlyMap<string, ViewChange> {
+  const views = [...(consequences?.views ?? [])];
+  return new Map(
+    views.map(([root, { before, after }]) => [root, { before: before.sections, after: after.sections }]),
+  );
 }
 
 /** A removed file that an `#include` still needs makes Asterisk refuse the file that holds it. */

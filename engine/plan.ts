@@ -6,13 +6,13 @@ import type { PathFacts } from "../core/guard.ts";
 import { leftAlone } from "../core/guard.ts";
 import type { DifferenceHunk, DifferenceLine, Plan, PlannedChange } from "../core/plan.ts";
 import { makePlan } from "../core/plan.ts";
-import type { LiveModules, ReloadPlan, ViewChange } from "../core/reloads.ts";
+import type { LiveModules, ReloadPlan } from "../core/reloads.ts";
 import { planReloads } from "../core/reloads.ts";
 import type { SourceFile } from "../core/source.ts";
 import type { Comparison } from "./comparison.ts";
 import { compare } from "./comparison.ts";
 import type { ConsequenceOptions, Consequences } from "./consequences.ts";
-import { afterChanges, consequencesOf } from "./consequences.ts";
+import { afterChanges, consequencesOf, viewChanges } from "./consequences.ts";
 import type { Pass } from "./pass.ts";
 
 /** Differences of larger files are not shown line by line. Bytes. */
@@ -43,15 +43,17 @@ export async function preparePlan(pass: Pass, { take }: { take?: Take } = {}): P
   const { declaration } = pass;
   const comparison = await compare(pass, take);
   const { changes, triples, observed, record } = comparison;
-  const contents = await readDiffering(pass, comparison);
   const facts = (path: string, includedBy?: string): PathFacts => ({
     observed: observed.get(path),
     includedBy,
     wasThereBefore: path in record.files,
   });
   const free = changes.filter((change) => leftAlone(change, facts(change.path)) === undefined);
+  const [contents, live] = await Promise.all([
+    readDiffering(pass, comparison),
+    writes(free, "server") ? pass.modules() : undefined,
+  ]);
   const consequences = await consequencesOfAll(pass, comparison, contents, free);
-  const live = writes(free, "server") ? await pass.modules() : undefined;
   const planned = changes.map((change): PlannedChange => {
     const { path } = change;
     const triple = triples.get(path);
@@ -98,14 +100,6 @@ function reloadsOf(
     live,
     views: viewChanges(consequences),
   });
-}
-
-/** Per root the sections before and after. */
-export function viewChanges(consequences: Consequences | undefined): ReadonlyMap<string, ViewChange> {
-  const views = [...(consequences?.views ?? [])];
-  return new Map(
-    views.map(([root, { before, after }]) => [root, { before: before.sections, after: after.sections }]),
-  );
 }
 
 /** How the server's Asterisk reads its files, and what the declaration allows. */

@@ -10,11 +10,11 @@ import { verify } from "../asterisk/verify.ts";
 import { AsteriskIacError, asAsteriskIacError } from "../core/errors.ts";
 import type { Reload, ViewChange } from "../core/reloads.ts";
 import { planReloads } from "../core/reloads.ts";
-import { consequencesOf } from "./consequences.ts";
+import { consequencesOf, viewChanges } from "./consequences.ts";
 import type { Comparison } from "./comparison.ts";
 import type { Pass } from "./pass.ts";
 import type { PreparedPlan } from "./plan.ts";
-import { allOnServer, consequenceOptions, viewChanges } from "./plan.ts";
+import { allOnServer, consequenceOptions } from "./plan.ts";
 
 /** What Asterisk made of a write. */
 export interface Proof {
@@ -62,7 +62,9 @@ export async function writeServer(
   const removals = changes
     .filter((change) => change.kind === "Remove" && change.to === "server")
     .map(({ path }) => ({ path, expected: hashOn("server", path) ?? missing(path) }));
-  const applied = await applyTransaction(pass.session.host, {
+  // Asterisk logs nothing of these files before they are reloaded, so the marks may be set while they are written.
+  const [applied, logs] = await Promise.all([
+    applyTransaction(pass.session.host, {
     configDirectory: pass.realPath,
     spoolDirectory: pass.spoolDirectory,
     generation: pass.generation,
@@ -190,6 +192,8 @@ async function restore(pass: Pass, { kept, filesBefore, reloads, views }: Writte
       id: kept,
       appliedAt: new Date().toISOString(),
     });
+    // Asterisk 22 deadlocks where AMI is enabled again while a session is open.
+    if (reloads.some(({ module }) => module === "manager")) await session.ami.close();
     const byCommand = reloads.map((reload) => ({
       ...reload,
       command: reload.command ?? `module reload ${reload.module}`,

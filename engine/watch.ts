@@ -68,6 +68,8 @@ async function watchSession(
         ),
       );
       onGood();
+      // A rollback of manager.conf closes AMI; both connections are opened anew.
+      if (!session.ami.isConnected) return;
     } catch (thrown) {
       const error = asAsteriskIacError(thrown).on(session.declaration.name);
       // A person must act, or the files changed meanwhile: the connections are fine. Anything else opens them anew.

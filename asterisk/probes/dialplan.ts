@@ -5,16 +5,22 @@ import type { ViewChange } from "../../core/reloads.ts";
 import type { Failure, Judgement, Probe } from "./probe.ts";
 import { isPlain } from "./probe.ts";
 
-/** The texts of an extension's lines by `file:line`; the file is the last part of its path, as Asterisk prints it. */
-type Lines = Map<string, string[]>;
+/** One line of an extension as written; the file is the last part of its path, as Asterisk prints it. */
+interface Line {
+  readonly file: string;
+  readonly line: number;
+  readonly text: string;
+}
+type Lines = readonly Line[];
 /** By context and extension. */
-type Dialplan = Map<string, Map<string, Lines>>;
+type Dialplan = Map<string, Map<string, Line[]>>;
 
-/** A line of the live dialplan. `place` is `file:line` for pbx_config, the registrar for others. */
+/** A line of the live dialplan. `file` is the registrar, without a line, for others than pbx_config. */
 interface Row {
   readonly extension: string;
   readonly text: string;
-  readonly place: string;
+  readonly file: string;
+  readonly line: number;
 }
 
 interface LiveContext {
@@ -47,7 +53,9 @@ export function parseDialplan(lines: readonly string[]): Map<string, LiveContext
     if (shown !== undefined) extension = normalise(shown);
     const rest = head === undefined ? line : line.slice(head.length);
     const [, text, place] = /^ +(?:\[.*?\] +)?(?:\d+\. |hint: )(.*?) +\[([^[\]]*)\]$/.exec(rest) ?? [];
-    if (text !== undefined && place !== undefined) context?.rows.push({ extension, text, place });
+    if (text === undefined || place === undefined) continue;
+    const [, file = place, number = "0"] = /^(.*):(\d+)$/.exec(place) ?? [];
+    context?.rows.push({ extension, text, file, line: Number(number) });
   }
   return contexts;
 }
@@ -55,7 +63,7 @@ export function parseDialplan(lines: readonly string[]): Map<string, LiveContext
 function judgeDialplan(change: ViewChange, live: ReadonlyMap<string, LiveContext>): Judgement {
   const [old, now] = [dialplanOf(change.before), dialplanOf(change.after)];
   const files = new Set([...change.before, ...change.after].flatMap(filesOfSection));
-  const isOurs = ({ place }: Row): boolean => files.has(place.replace(/:\d+$/, ""));
+  const isOurs = ({ file }: Row): boolean => files.has(file);
   const failures: Omit<Failure, "probe">[] = [];
   const unobserved: string[] = [];
   let seen = 0;
@@ -77,10 +85,10 @@ function judgeDialplan(change: ViewChange, live: ReadonlyMap<string, LiveContext
       else if (isSame(old.get(context)?.get(extension), lines))
         unobserved.push(`${what}: it is not there; it did not change, so it may not have been before`);
       else failures.push({ expected: what, saw: "no such extension" });
-      for (const row of own) {
-        if (isOurs(row) && !fits(row, lines))
-          failures.push({ expected: what, saw: `another line is live, from ${row.place}` });
-      }
+    }
+    for (const { extension, file, line } of strangers(found.rows.filter(isOurs), extensions)) {
+      const expected = `extension ${extension} in ${context}`;
+      failures.push({ expected, saw: `another line is live, from ${file}:${String(line)}` });
     }
   }
   for (const [context, extensions] of old) {
@@ -99,29 +107,55 @@ function judgeDialplan(change: ViewChange, live: ReadonlyMap<string, LiveContext
   return { saw: `${now.size} contexts and ${seen} extensions of the files`, failures, unobserved };
 }
 
+/**
+ * The live lines of a context that are not those written. Asterisk counts lines on through all files that one include
+ * with a wildcard brings in (main/config.c, config_text_file_load), so a file's lines may all be shifted by as much.
+ */
+function strangers(rows: readonly Row[], extensions: ReadonlyMap<string, Lines>): Row[] {
+  const byFile = Map.groupBy(rows, ({ file }) => file);
+  return [...byFile.values()].flatMap((own) => {
+    const [first] = own;
+    const written = (extensions.get(first?.extension ?? "") ?? []).filter(({ file }) => file === first?.file);
+    const shifts = new Set([0, ...written.map(({ line }) => (first?.line ?? 0) - line)]);
+    let fewest = own;
+    for (const shift of shifts) {
+      if (shift < 0) continue;
+      const left = own.filter((row) => !fits(row, extensions.get(row.extension), shift));
+      if (left.length < fewest.length) fewest = left;
+    }
+    return fewest;
+  });
+}
+
 /** The file has that line, and the line has those arguments: what stands live is always a part of what was written. */
-function fits({ text, place }: Row, lines: Lines): boolean {
+function fits(row: Row, lines: Lines | undefined, shift: number): boolean {
+  // An extension that is not in the files any more is judged by its name.
+  if (lines === undefined) return true;
+  const { text } = row;
   const open = text.indexOf("(");
   const application = open === -1 ? text : text.slice(0, open);
   const rest = open === -1 ? "" : text.slice(open + 1).replace(/\)$/, "");
-  return (lines.get(place) ?? []).some(
-    (written) =>
-      !isPlain(text) ||
-      !isPlain(written) ||
-      (written.includes(rest) && written.toLowerCase().includes(application.toLowerCase())),
+  return lines.some(
+    ({ file, line, text: written }) =>
+      file === row.file &&
+      line + shift === row.line &&
+      (!isPlain(text) ||
+        !isPlain(written) ||
+        (written.includes(rest) && written.toLowerCase().includes(application.toLowerCase()))),
   );
 }
 
 function isSame(old: Lines | undefined, now: Lines): boolean {
   // Lines move when one is added above them: only their texts count.
-  return old !== undefined && JSON.stringify([...old.values()]) === JSON.stringify([...now.values()]);
+  const texts = (lines: Lines): string => JSON.stringify(lines.map(({ text }) => text));
+  return old !== undefined && texts(old) === texts(now);
 }
 
 function dialplanOf(sections: readonly Section[]): Dialplan {
   const dialplan: Dialplan = new Map();
   for (const { name, template, variables } of sections) {
     if (template || /^(general|globals)$/i.test(name)) continue;
-    const extensions = dialplan.get(name) ?? new Map<string, Lines>();
+    const extensions = dialplan.get(name) ?? new Map<string, Line[]>();
     dialplan.set(name, extensions);
     let extension = "";
     for (const variable of variables) {
@@ -132,9 +166,8 @@ function dialplanOf(sections: readonly Section[]): Dialplan {
       if (written !== undefined) extension = normalise(written.split("/", 1)[0] ?? "");
       // Only Asterisk knows what a variable in an extension's name becomes.
       if (extension === "" || /\$[{[]/.test(extension)) continue;
-      const lines: Lines = extensions.get(extension) ?? new Map();
-      const place = `${baseName(variable.file)}:${String(variable.line)}`;
-      lines.set(place, [...(lines.get(place) ?? []), variable.value]);
+      const lines = extensions.get(extension) ?? [];
+      lines.push({ file: baseName(variable.file), line: variable.line, text: variable.value });
       extensions.set(extension, lines);
     }
   }

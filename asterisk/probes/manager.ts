@@ -7,8 +7,10 @@ import { cliWord, expectSections, settingOf } from "./probe.ts";
 
 /** AMI's classes, as manager.conf and `manager show user` write them. */
 const classes = new Set(
-  ("system call log verbose command agent user config dtmf reporting cdr dialplan originate agi cc aoc test security " +
-    "message all").split(" "),
+  (
+    "system call log verbose command agent user config dtmf reporting cdr dialplan originate agi cc aoc test security " +
+    "message all"
+  ).split(" "),
 );
 
 /** Every account that changed or went away, and the settings. */
@@ -21,13 +23,14 @@ export function managerProbes(change: ViewChange): Probe[] {
 }
 
 function settingsProbe(after: readonly Section[]): Probe {
-  const enabled = isTrue(settingOf(after, "general", "enabled"));
+  const written = settingOf(after, "general", "enabled");
+  const enabled = isTrue(written);
   return {
     title: "manager show settings",
     ask: { command: "manager show settings" },
     judge: (lines) => {
       const live = lines.find((line) => line.includes("Manager (AMI):"))?.trim() ?? "nothing";
-      const fits = live.endsWith(enabled ? "Yes" : "No");
+      const fits = written === undefined || live.endsWith(enabled ? "Yes" : "No");
       const expected = `AMI ${enabled ? "enabled" : "disabled"}`;
       return { saw: live, failures: fits ? [] : [{ expected, saw: live }], unobserved: [] };
     },
@@ -42,13 +45,19 @@ function accountProbe({ name, state }: Expected, { after }: ViewChange): Probe[]
     const shown = new Map(
       lines.flatMap((line) => {
         const [, label, value] = /^ *([a-z ]+): ?(.*)$/i.exec(line) ?? [];
-        return label === undefined || value === undefined ? [] : [[label.toLowerCase(), value.trim()] as const];
+        return label === undefined || value === undefined
+          ? []
+          : [[label.toLowerCase(), value.trim()] as const];
       }),
     );
     const isThere = shown.get("username") === name;
     if (state === "gone") {
       const still = { expected: `no AMI account ${name}`, saw: "it is still there" };
-      return { saw: isThere ? "it is there" : "it is gone", failures: isThere ? [still] : [], unobserved: [] };
+      return {
+        saw: isThere ? "it is there" : "it is gone",
+        failures: isThere ? [still] : [],
+        unobserved: [],
+      };
     }
     if (!isThere) {
       const saw = "no such account";
@@ -70,7 +79,7 @@ function comparePermissions(
   shown: string | undefined,
 ): Omit<Failure, "probe">[] {
   const wanted = written?.split(",") ?? [];
-  if (shown === undefined || wanted.length === 0 || !wanted.every((word) => classes.has(word))) return [];
+  if (shown === undefined || !wanted.every((word) => classes.has(word))) return [];
   const live = new Set(shown.split(","));
   const fits = wanted.includes("all") ? live.has("all") : sameSet(new Set(wanted), live);
   return fits ? [] : [{ expected: `${kind}=${wanted.join(",")}`, saw: `${kind}=${shown}` }];

@@ -50,9 +50,10 @@ export function expectSections(
 export function expectKeys(old: ReadonlyMap<string, string>, now: ReadonlyMap<string, string>): Expected[] {
   const gone = [...old.keys()].filter((name) => !now.has(name));
   return [
-    ...[...now].map(
-      ([name, text]): Expected => ({ name, state: old.get(name) === text ? "same" : "changed" }),
-    ),
+    ...[...now].map(([name, text]): Expected => ({
+      name,
+      state: old.get(name) === text ? "same" : "changed",
+    })),
     ...gone.map((name): Expected => ({ name, state: "gone" })),
   ];
 }
@@ -127,10 +128,17 @@ export function cliWord(word: string): string | undefined {
   return word !== "" && isPlain(word) && !/["\\]/.test(word) ? `"${word}"` : undefined;
 }
 
-/** The last value of a variable in the sections of a name, which is the one that counts for a setting. */
+/**
+ * The value of a setting in the sections of a name: `""` where none gives it, `undefined` where they give it different
+ * values, of which the first or the last counts, as the module and version will have it.
+ */
 export function settingOf(sections: readonly Section[], section: string, name: string): string | undefined {
-  return sections
-    .filter((each) => !each.template && each.name.toLowerCase() === section)
-    .flatMap(({ variables }) => variables)
-    .findLast((variable) => variable.name.toLowerCase() === name)?.value;
+  const values = new Set(
+    sections
+      .filter((each) => !each.template && each.name.toLowerCase() === section)
+      .flatMap(({ variables }) => variables)
+      .filter((variable) => variable.name.toLowerCase() === name)
+      .map(({ value }) => value),
+  );
+  return values.size > 1 ? undefined : ([...values][0] ?? "");
 }

@@ -3,9 +3,17 @@ import type { Section } from "../../core/conf/index.ts";
 import { isTrue } from "../../core/reloads.ts";
 import type { ViewChange } from "../../core/reloads.ts";
 import type { Expected, Failure, Probe } from "./probe.ts";
-import { expectKeys, expectSections, isPlain, judgeNames, namesProbe, notAnswered, settingOf } from "./probe.ts";
+import {
+  expectKeys,
+  expectSections,
+  isPlain,
+  judgeNames,
+  namesProbe,
+  notAnswered,
+  settingOf,
+} from "./probe.ts";
 
-/** A setting of [general] and the line that shows it; `undefined` where the file does not give it. */
+/** A setting and the line that shows it. Not judged where the file does not give it, or not clearly. */
 interface Setting {
   readonly name: string;
   readonly expected: string | undefined;
@@ -39,9 +47,7 @@ export function queueProbes(change: ViewChange): Probe[] {
           const member = /^ {6,}(?:.* \()?([^\s()]+\/[^\s()]*)/.exec(line)?.[1];
           if (member !== undefined) found.add(`${member} in ${queue}`);
         }
-        return (
-          notAnswered(lines) ?? judgeNames("queue member", members, (member) => found.has(member))
-        );
+        return notAnswered(lines) ?? judgeNames("queue member", members, (member) => found.has(member));
       },
     },
   ];
@@ -72,8 +78,7 @@ export function voicemailProbes({ before, after }: ViewChange): Probe[] {
           section.variables.map(({ name, value }) => [`${section.name} ${name}`, value] as const),
         ),
     );
-  const isRow = (line: string, name: string): boolean =>
-    line.split(/\s+/, 2).join(" ") === name;
+  const isRow = (line: string, name: string): boolean => line.split(/\s+/, 2).join(" ") === name;
   return [namesProbe("voicemail show users", "mailbox", expectKeys(boxes(before), boxes(after)), isRow)];
 }
 
@@ -87,7 +92,9 @@ export function musicProbes(change: ViewChange): Probe[] {
       title: command,
       ask: { command },
       judge: (lines) => {
-        const { saw, failures, unobserved } = namesProbe(command, "music class", expected, isRow).judge(lines);
+        const { saw, failures, unobserved } = namesProbe(command, "music class", expected, isRow).judge(
+          lines,
+        );
         const missing = failures.filter((failure) => !failure.expected.startsWith("no "));
         return {
           saw,
@@ -104,11 +111,10 @@ export function musicProbes(change: ViewChange): Probe[] {
 
 /** The log files of logger.conf. Asterisk prints 35 characters of their paths. */
 export function loggerProbes({ before, after }: ViewChange): Probe[] {
+  // Of two sections of that name Asterisk reads the first.
   const files = (sections: readonly Section[]): Map<string, string> =>
     new Map(
-      sections
-        .filter(({ name }) => name.toLowerCase() === "logfiles")
-        .flatMap(({ variables }) => variables)
+      (sections.find(({ name, template }) => !template && name.toLowerCase() === "logfiles")?.variables ?? [])
         .filter(({ name }) => !/^(console|syslog\.)/i.test(name))
         .map(({ name, value }) => [name, value]),
     );
@@ -131,7 +137,9 @@ export function conferenceProbes(change: ViewChange): Probe[] {
         : undefined,
     );
     const isRow = (line: string, name: string): boolean => line.trim() === name;
-    return expected.length === 0 ? [] : [namesProbe(`confbridge show ${what}`, `conference ${type}`, expected, isRow)];
+    return expected.length === 0
+      ? []
+      : [namesProbe(`confbridge show ${what}`, `conference ${type}`, expected, isRow)];
   });
 }
 
@@ -166,19 +174,23 @@ export function accessListProbes(change: ViewChange): Probe[] {
 /** Peers of chan_iax2, of which it prints 15 characters. (`iax2 show users` would print their secrets.) */
 export function iaxProbes(change: ViewChange): Probe[] {
   const peers = expectSections(change, ({ name, variables }) =>
-    variables.some((variable) => variable.name.toLowerCase() === "type" && /^(peer|friend)$/i.test(variable.value))
+    variables.some(
+      (variable) => variable.name.toLowerCase() === "type" && /^(peer|friend)$/i.test(variable.value),
+    )
       ? name
       : undefined,
   );
-  const isRow = (line: string, name: string): boolean => line.slice(0, 15).split(/[\s/]/, 1)[0] === name.slice(0, 15);
+  const isRow = (line: string, name: string): boolean =>
+    line.slice(0, 15).split(/[\s/]/, 1)[0] === name.slice(0, 15);
   return [namesProbe("iax2 show peers", "IAX peer", peers, isRow)];
 }
 
 /** Whether the HTTP server runs. */
 export function httpProbes({ after }: ViewChange): Probe[] {
-  const enabled = isTrue(settingOf(after, "general", "enabled"));
-  const expected = enabled ? "Enabled" : "Disabled";
-  return [settingsProbe("http show status", [{ name: "HTTP", expected, line: /^Server (Enabled|Disabled)/ }])];
+  const expected = enabledWord(settingOf(after, "general", "enabled"), "Disabled");
+  return [
+    settingsProbe("http show status", [{ name: "HTTP", expected, line: /^Server (Enabled|Disabled)/ }]),
+  ];
 }
 
 /** The range of RTP's ports. */
@@ -193,25 +205,31 @@ export function rtpProbes({ after }: ViewChange): Probe[] {
 
 /** The range of UDPTL's ports. */
 export function udptlProbes({ after }: ViewChange): Probe[] {
-  return [
-    settingsProbe("udptl show config", [
-      { name: "udptlstart", expected: settingOf(after, "general", "udptlstart"), line: /^udptlstart: +(\d+)$/ },
-      { name: "udptlend", expected: settingOf(after, "general", "udptlend"), line: /^udptlend: +(\d+)$/ },
-    ]),
-  ];
+  const setting = (name: string): Setting => {
+    return { name, expected: settingOf(after, "general", name), line: new RegExp(`^${name}: +(\\d+)$`) };
+  };
+  return [settingsProbe("udptl show config", [setting("udptlstart"), setting("udptlend")])];
 }
 
 /** Whether call detail records are written. */
 export function callRecordProbes({ after }: ViewChange): Probe[] {
-  const written = settingOf(after, "general", "enable");
-  const expected = written === undefined ? undefined : isTrue(written) ? "Enabled" : "Disabled";
+  const expected = enabledWord(settingOf(after, "general", "enable"), undefined);
   return [settingsProbe("cdr show status", [{ name: "CDR logging", expected, line: /^ *Logging: +(\w+)$/ }])];
 }
 
 /** Whether channel events are logged. */
 export function callEventProbes({ after }: ViewChange): Probe[] {
-  const expected = isTrue(settingOf(after, "general", "enable")) ? "Enabled" : "Disabled";
-  return [settingsProbe("cel show status", [{ name: "CEL logging", expected, line: /^CEL Logging: (\w+)$/ }])];
+  const expected = enabledWord(settingOf(after, "general", "enable"), "Disabled");
+  return [
+    settingsProbe("cel show status", [{ name: "CEL logging", expected, line: /^CEL Logging: (\w+)$/ }]),
+  ];
+}
+
+/** How Asterisk prints a yes or no; `byDefault` where the file does not say. */
+function enabledWord(value: string | undefined, byDefault: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  if (value === "") return byDefault;
+  return isTrue(value) ? "Enabled" : "Disabled";
 }
 
 function settingsProbe(command: string, settings: readonly Setting[]): Probe {
@@ -225,7 +243,7 @@ function settingsProbe(command: string, settings: readonly Setting[]): Probe {
       const seen: string[] = [];
       for (const { name, expected, line } of settings) {
         const shown = lines.map((text) => line.exec(text)?.[1]).find((value) => value !== undefined);
-        if (expected === undefined || !isPlain(expected)) continue;
+        if (expected === undefined || expected === "" || !isPlain(expected)) continue;
         if (shown === expected) seen.push(`${name} ${shown}`);
         else failures.push({ expected: `${name} ${expected}`, saw: shown ?? "nothing" });
       }

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import type { ClientChannel } from "ssh2";
 import { AsteriskIacError, asAsteriskIacError, messageOf } from "../../core/errors.ts";
 import type { Host, ScriptOptions, ScriptResult } from "../host.ts";
+import { RoundTrips } from "../round-trips.ts";
 import { KILL_SCRIPT, compile, late, runIn, shellCommandLine, sudoersLine, timeoutOf } from "../shell.ts";
 import type { Shell } from "../shell.ts";
 import { connect } from "./connection.ts";
@@ -36,7 +37,7 @@ class SSHHost implements Host {
   readonly #connection: Connection;
   readonly #shells: ReadyShells;
   #lost: AsteriskIacError | undefined;
-  #roundTrips = 0;
+  readonly #roundTrips = new RoundTrips();
 
   constructor(options: SSHOptions, connection: Connection, commandLine: string) {
     this.#options = options;
@@ -46,11 +47,10 @@ class SSHHost implements Host {
   }
 
   get roundTrips(): number {
-    return this.#roundTrips;
+    return this.#roundTrips.count;
   }
 
   async run(script: string, options: ScriptOptions = {}): Promise<ScriptResult> {
-    this.#roundTrips += 1;
     return this.#explained(async () => {
       const program = compile(script, options.args);
       const allMs = timeoutOf(options);
@@ -62,7 +62,6 @@ class SSHHost implements Host {
   }
 
   async connectTCP(host: string, port: number): Promise<Duplex> {
-    this.#roundTrips += 1;
     return this.#explained(async () => {
       const opening = new Promise<ClientChannel>((resolve, reject) => {
         this.#connection.client.forwardOut("127.0.0.1", 0, host, port, (error, channel) =>
@@ -110,7 +109,7 @@ class SSHHost implements Host {
   async #explained<T>(action: () => Promise<T>): Promise<T> {
     try {
       if (this.#lost !== undefined) throw this.#lost;
-      return await action();
+      return await this.#roundTrips.counted(action);
     } catch (error) {
       throw (this.#lost ?? asAsteriskIacError(error)).on(this.#options.label);
     }

@@ -77,8 +77,8 @@ export function applyJSON({ plan, outcome, refusals, server, source }: ApplyResu
     outcome,
     hash: plan.hash,
     refusals,
-    server: server === undefined ? null : { written: written(plan, "server"), ...server },
-    source: source ?? null,
+    serverWrite: server === undefined ? null : { written: written(plan, "server"), ...server },
+    sourceWrite: source ?? null,
     restarts: plan.reloads?.restarts ?? [],
   };
 }

@@ -1,5 +1,6 @@
 import { readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { AMIClient, type AMIOptions } from "../../asterisk/ami/client.ts";
 import type { Host } from "../../asterisk/host.ts";
@@ -53,11 +54,24 @@ describe.each([22, 16] as const)("verifying on a live Asterisk %i", (asterisk) =
       else continue;
       changed.push(path);
     }
-    if (changed.length > 0) await server.run(["asterisk", "-rx", "core reload"]);
+    // Asterisk 16 and 22 deadlock where AMI is enabled again by the CLI while a session of before is open.
+    for (const each of open.splice(0)) await each.close();
+    if (changed.length === 0) return;
+    expect(await server.run(["asterisk", "-rx", "core reload"])).toMatchObject({ code: 0 });
+    await amiIsBack();
   });
 
+  async function amiIsBack(): Promise<void> {
+    for (const until = Date.now() + 10_000; ; await delay(50)) {
+      const back = await login().catch((error: unknown) => error);
+      if (back instanceof AMIClient) return back.close();
+      if (Date.now() > until) throw back;
+    }
+  }
+
   async function contents(): Promise<Map<string, Buffer>> {
-    const names = (await readdir(server.configDirectory)).filter((name) => name.endsWith(".conf"));
+    const all = await readdir(server.configDirectory, { recursive: true });
+    const names = all.filter((name) => name.endsWith(".conf"));
     const read = async (name: string) => [name, await readFile(join(server.configDirectory, name))] as const;
     return new Map(await Promise.all(names.map(read)));
   }
@@ -108,10 +122,14 @@ describe.each([22, 16] as const)("verifying on a live Asterisk %i", (asterisk) =
     for (const [path, readers] of live.readBy) {
       if (path.includes("/") || restartFiles.has(path) || path === "cli_permissions.conf") continue;
       const table = knownReaders(path).filter((module) => live.loaded.has(module));
-      expect({ path, table }).toEqual({ path, table: expect.arrayContaining([expect.any(String)]) as unknown });
+      expect({ path, table }).toEqual({
+        path,
+        table: expect.arrayContaining([expect.any(String)]) as unknown,
+      });
       for (const reader of readers) {
         const module = [reader, `${reader}.so`].find((name) => live.loaded.has(name));
-        if (module !== undefined) expect({ path, known: table.includes(module) }).toEqual({ path, known: true });
+        if (module !== undefined)
+          expect({ path, known: table.includes(module) }).toEqual({ path, known: true });
       }
     }
     expect(known.size).toBeGreaterThan(20);
@@ -126,9 +144,13 @@ describe.each([22, 16] as const)("verifying on a live Asterisk %i", (asterisk) =
     const { modules } = await runReloads({ ami, host }, reloads);
     expect(modules.length).toBeGreaterThan(25);
     const outcomes = modules.map(({ module, outcome }) => ({ module, outcome }));
-    expect(outcomes.filter(({ outcome }) => outcome !== "Reloaded")).toEqual([
-      { module: "cli", outcome: "Asked" },
-    ]);
+    expect(outcomes.filter(({ outcome }) => outcome !== "Reloaded")).toEqual(
+      [
+        // Before 18 it has no reload of its own: it follows res_pjsip's.
+        ...(asterisk === 16 ? [{ module: "res_pjsip_config_wizard.so", outcome: "Unsupported" }] : []),
+        { module: "cli", outcome: "Asked" },
+      ].toSorted((a, b) => (a.module < b.module ? -1 : 1)),
+    );
     expect(ami.roundTrips).toBe(2);
   });
 
@@ -146,18 +168,22 @@ describe.each([22, 16] as const)("verifying on a live Asterisk %i", (asterisk) =
         "pjsip.conf",
         `[${long}]\ntype=endpoint\nauth=${long}-auth\naors=${long}\n[${long}]\ntype=aor\n` +
           `[${long}-auth]\ntype=auth\nusername=u\npassword=the-secret\n[who]\ntype=identify\nendpoint=${long}\nmatch=10.1.1.1\n` +
+          "[loop]\ntype=transport\nprotocol=udp\nbind=127.0.0.1:0\n" +
           `[trunk]\ntype=registration\nserver_uri=sip:127.0.0.1:9\nclient_uri=sip:a@127.0.0.1:9\n`,
       ),
-      ...added("queues.conf", `[support]\nmember => Local/100@x,0,Anna,PJSIP/100\nmember => PJSIP/7\n[${long}]\n`),
+      ...added(
+        "queues.conf",
+        `[support]\nmember => Local/100@x,0,Anna,PJSIP/100\nmember => PJSIP/7\n[${long}]\n`,
+      ),
       ...added("voicemail.conf", `[${asterisk}]\n7${long} => 4321,Somebody\n`),
       ...added("confbridge.conf", `[room]\ntype=bridge\n[${long}]\ntype=user\n[keys]\ntype=menu\n`),
       ...added("acl.conf", "[office]\npermit=10.0.0.0/8\n"),
       ...added("res_parking.conf", "[second]\ncontext=second\nparkext=800\nparkpos=801-820\n"),
-      ...added("features.conf", "[applicationmap]\nnine => *9,peer,NoOp\n"),
-      ...added("logger.conf", "[logfiles]\nmore.log => error\n"),
+      ...added("features.conf", "[applicationmap](+)\nnine => *9,peer,NoOp\n"),
+      ...added("logger.conf", "[logfiles](+)\nmore.log => error\n"),
       ...added("manager.conf", "[reader]\nsecret=the-secret\nread=call,user\nwrite=\n"),
-      ...added("rtp.conf", "[general]\nrtpstart=12000\nrtpend=12100\n"),
-      ...added("udptl.conf", "[general]\nudptlstart=4100\n"),
+      "rtp.conf": "[general]\nrtpstart=12000\nrtpend=12100\n",
+      "udptl.conf": "[general]\nudptlstart=4100\nudptlend=4300\n",
       ...added("musiconhold.conf", "[jazz]\nmode=files\ndirectory=/usr/share/asterisk/moh\n"),
       ...added("dnsmgr.conf", "; nothing\n"),
     });
@@ -179,7 +205,10 @@ describe.each([22, 16] as const)("verifying on a live Asterisk %i", (asterisk) =
     );
     expect(result.evidence.find(({ source }) => source === "queue show: members")?.saw).toMatch(/^2 of 2 /);
     expect(result.unobserved).toEqual(
-      expect.arrayContaining(["dnsmgr.conf: parsed, not observed", expect.stringContaining("music class jazz")]),
+      expect.arrayContaining([
+        "dnsmgr.conf: parsed, not observed",
+        expect.stringContaining("music class jazz"),
+      ]),
     );
     expect(JSON.stringify(result)).not.toContain("the-secret");
   });
@@ -204,7 +233,9 @@ describe.each([22, 16] as const)("verifying on a live Asterisk %i", (asterisk) =
   });
 
   test("an extension that the dialplan did not take", async () => {
-    const { result } = await apply(added("extensions.conf", "[x]\nexten => 1,1,NoOp()\nexten => 200,n(a,NoOp()\n"));
+    const { result } = await apply(
+      added("extensions.conf", "[x]\nexten => 1,1,NoOp()\nexten => 200,n(a,NoOp()\n"),
+    );
     expect(result.ok).toBe(false);
     expect(result.failures).toContainEqual({
       probe: "dialplan show",
@@ -261,7 +292,8 @@ describe.each([22, 16] as const)("verifying on a live Asterisk %i", (asterisk) =
   });
 
   test("a manager account that a bad ACL deleted", async () => {
-    const account = "[reader]\nsecret=the-secret\npermit=1.2.3.4/255.255.255.255 # office\nread=call\nwrite=none\n";
+    const account =
+      "[reader]\nsecret=the-secret\npermit=1.2.3.4/255.255.255.255 # office\nread=call\nwrite=none\n";
     const { result } = await apply(added("manager.conf", account));
     expect(hasFailure(result, "AMI account reader")).toBe(true);
     expect(JSON.stringify(result)).not.toContain("the-secret");
@@ -284,8 +316,9 @@ describe.each([22, 16] as const)("verifying on a live Asterisk %i", (asterisk) =
   });
 
   test.each([
-    ["disabled", "enabled = yes", "enabled = no"],
-    ["bound elsewhere", "bindaddr = 127.0.0.1", "bindaddr = 127.0.0.9"],
+    // On Asterisk 16 no reload would bring it back for the next test.
+    ...(asterisk === 16 ? [] : [["disabled", "enabled = yes", "enabled = no"] as const]),
+    ["bound elsewhere", "bindaddr = 127.0.0.1", "bindaddr = 127.0.0.9"] as const,
   ])("row 7: manager.conf leaves AMI %s: a new login fails within seconds", async (_, from, to) => {
     const text = shipped.get("manager.conf")?.toString("latin1") ?? "";
     expect(text).toContain(from);
@@ -298,7 +331,11 @@ describe.each([22, 16] as const)("verifying on a live Asterisk %i", (asterisk) =
   test("bytes that another program changed, and a file that is still there", async () => {
     const { expectation } = await apply(added("dnsmgr.conf", "; ours\n"));
     await writeFile(join(server.configDirectory, "dnsmgr.conf"), "; theirs\n");
-    const files = [...expectation.files, { path: "manager.conf", hash: null }, { path: "gone.conf", hash: null }];
+    const files = [
+      ...expectation.files,
+      { path: "manager.conf", hash: null },
+      { path: "gone.conf", hash: null },
+    ];
     const result = await verify({ host, openAMI: () => login() }, { ...expectation, files });
     expect(result.failures).toEqual([
       { probe: "files", expected: "the bytes of dnsmgr.conf that were written", saw: "other bytes" },
@@ -314,7 +351,54 @@ describe.each([22, 16] as const)("verifying on a live Asterisk %i", (asterisk) =
     const expectation = { configDirectory, files: [], views: new Map(), run };
     const result = await verify({ host, openAMI: () => login() }, expectation);
     expect(result.failures.map(({ probe }) => probe)).toEqual(["reload of no_such_module.so"]);
-    expect(result.unobserved).toEqual([expect.stringContaining("reload of app_echo.so: it can't be reloaded")]);
+    expect(result.unobserved).toEqual([
+      expect.stringContaining("reload of app_echo.so: it can't be reloaded"),
+    ]);
+  });
+});
+
+describe("an error in Asterisk's log", () => {
+  const marks = [{ file: "/var/log/asterisk/messages", inode: "1", size: 0 }];
+  const run: ReloadRun = {
+    modules: [{ module: "manager", outcome: "Reloaded", evidence: [], tookMs: 1 }],
+    logs: { marks, unseen: [] },
+  };
+
+  /** Verifies where nothing but this was logged. */
+  async function logged(line: string): Promise<VerifyResult> {
+    const host: Host = {
+      roundTrips: 0,
+      run: () => Promise.resolve({ code: 0, stdout: Buffer.from(`[x] ERROR[1] ${line}\n`), stderr: "" }),
+      connectTCP: () => Promise.reject(new Error("no TCP")),
+      close: () => Promise.resolve(),
+    };
+    const openAMI = () => Promise.resolve({ close: () => Promise.resolve() } as AMIClient);
+    const views = new Map([["pjsip.conf", { before: [], after: [] }]]);
+    const result = await verify({ host, openAMI }, { configDirectory, files: [], views, run });
+    expect(JSON.stringify(result)).toContain(line.slice(0, 10));
+    return result;
+  }
+
+  test.each([
+    "res_sorcery_config.c: Could not create an object from configuration file 'pjsip.conf'",
+    "manager.c: Something about AMI",
+  ])("that names a changed file or a reloaded module is a failure: %s", async (line) => {
+    expect((await logged(line)).failures).toHaveLength(1);
+  });
+
+  test.each(["chan_pjsip.c: A call failed", "cdr_manager.c: Not AMI itself", "x.c: old_pjsip.conf"])(
+    "of something else is said, and fails nothing: %s",
+    async (line) => {
+      expect((await logged(line)).failures).toEqual([]);
+    },
+  );
+
+  test("is shown without the secret in it", async () => {
+    const { failures } = await logged(
+      "config_options.c: Error parsing password=the-secret at line 3 of pjsip.conf",
+    );
+    expect(failures).toHaveLength(1);
+    expect(JSON.stringify(failures)).not.toContain("the-secret");
   });
 });
 
@@ -345,7 +429,10 @@ describe("row 40: a reload that hangs", () => {
     const reloads = ["acl", "app_queue.so", "manager"].map((module) => ({ module, because: [] }));
     const run = await runReloads({ ami, host }, reloads, { deadlineMs: 500, logs });
     expect(run.modules.map(({ outcome }) => outcome)).toEqual(["Reloaded", "Unanswered", "NotAsked"]);
-    expect(run.stopped).toMatchObject({ code: "TimedOut", hint: expect.stringContaining("not repeated") as unknown });
+    expect(run.stopped).toMatchObject({
+      code: "TimedOut",
+      hint: expect.stringContaining("not repeated") as unknown,
+    });
     const sent = fake.actions.filter((action) => action.get("action") === "Reload");
     expect(sent.map((action) => action.get("module"))).toEqual(["acl", "app_queue.so"]);
   });

@@ -23,7 +23,12 @@ const view = (root: string, before: string, after: string): ReadonlyMap<string, 
 
 describe("which reloads", () => {
   test("one a module however many files changed, in a fixed order: AMI last", () => {
-    const { reloads, restarts, notLoaded } = plan(["queues.conf", "manager.conf", "queuerules.conf", "acl.conf"]);
+    const { reloads, restarts, notLoaded } = plan([
+      "queues.conf",
+      "manager.conf",
+      "queuerules.conf",
+      "acl.conf",
+    ]);
     expect(reloads).toEqual([
       { module: "acl", because: ["acl.conf"] },
       { module: "app_queue.so", because: ["queuerules.conf", "queues.conf"] },
@@ -111,11 +116,9 @@ describe("which reloads", () => {
     ]);
     const changed = [...readBy.keys()];
     const roots = (path: string) => (path.startsWith("manager.d/") ? [] : [path]);
-    expect(plan(changed, { roots, live: live({ loaded, readBy }) }).reloads.map(({ module }) => module)).toEqual([
-      "app_vendor.so",
-      "res_vendor_with_a_long_name.so",
-      "manager",
-    ]);
+    expect(
+      plan(changed, { roots, live: live({ loaded, readBy }) }).reloads.map(({ module }) => module),
+    ).toEqual(["app_vendor.so", "res_vendor_with_a_long_name.so", "manager"]);
   });
 
   test("a cut name that fits several modules, or is none, says nothing", () => {
@@ -155,12 +158,20 @@ describe("what needs a restart", () => {
   test("the settings that change are named, never their values", () => {
     const views = view("asterisk.conf", "[options]\nverbose=3\ndebug=1\n", "[options]\nverbose=5\ndebug=1\n");
     expect(plan(["asterisk.conf"], { views }).restarts).toEqual([
-      { path: "asterisk.conf", what: "Asterisk's own options and directories", settings: ["[options] verbose"] },
+      {
+        path: "asterisk.conf",
+        what: "Asterisk's own options and directories",
+        settings: ["[options] verbose"],
+      },
     ]);
   });
 
   test("a comment in asterisk.conf needs neither", () => {
-    const views = view("asterisk.conf", "[options]\nverbose=3\n", "; more\n[options]\nverbose = 3 ; the same\n");
+    const views = view(
+      "asterisk.conf",
+      "[options]\nverbose=3\n",
+      "; more\n[options]\nverbose = 3 ; the same\n",
+    );
     expect(plan(["asterisk.conf"], { views })).toEqual({
       reloads: [],
       restarts: [],
@@ -197,7 +208,11 @@ describe("what needs a restart", () => {
 
   test.each([
     ["a new transport", "", transport("")],
-    ["a transport with allow_reload", transport("allow_reload=yes\n"), transport("allow_reload=yes\ntos=cs3\n")],
+    [
+      "a transport with allow_reload",
+      transport("allow_reload=yes\n"),
+      transport("allow_reload=yes\ntos=cs3\n"),
+    ],
     ["a transport that stays", transport(""), `${transport("")}[100]\ntype=endpoint\n`],
     ["a template that nobody uses", "[t](!)\ntype=transport\n", "[t](!)\ntype=transport\ntos=cs3\n"],
   ])("PJSIP: %s needs none", (_, before, after) => {
