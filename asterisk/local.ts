@@ -5,6 +5,7 @@ import { userInfo } from "node:os";
 import type { Duplex } from "node:stream";
 import { AsteriskIacError, asAsteriskIacError } from "../core/errors.ts";
 import type { Host, ScriptOptions, ScriptResult } from "./host.ts";
+import { RoundTrips } from "./round-trips.ts";
 import { KILL_SCRIPT, compile, runIn, shellCommand, sudoersLine } from "./shell.ts";
 import type { Shell } from "./shell.ts";
 

@@ -1,5 +1,6 @@
 import type { EffectiveView } from "../core/conf/index.ts";
-import { filesOf } from "../core/conf/index.ts";
+import { filesOf, globAsterisk, parse } from "../core/conf/index.ts";
+import { IncludePaths } from "../core/conf/include-paths.ts";
 import type { Diagnostic, LintOptions } from "../core/conf/lint.ts";
 import { lintDirectory } from "../core/conf/lint.ts";
 import { checkConfiguration } from "../core/check-configuration.ts";
@@ -7,7 +8,6 @@ import { excessesOf, explainExcess } from "../core/change-limit.ts";
 import type { Change, Side } from "../core/diff.ts";
 import type { EffectiveDifference } from "../core/difference.ts";
 import { differenceOf } from "../core/difference.ts";
-import type { IncludeGraph } from "../core/graph.ts";
 import { includeGraph } from "../core/graph.ts";
 import type { ViewChange } from "../core/reloads.ts";
 import type { MaxChange } from "../core/resource/max-change.ts";
@@ -62,11 +62,10 @@ export function afterChanges(
 }
 
 /** Sees both states as Asterisk does and compares. Pure. */
-export function consequencesOf(
-  { side, before, after, changed }: SideChange,
-  options: ConsequenceOptions,
-): Consequences {
+export function consequencesOf(change: SideChange, options: ConsequenceOptions): Consequences {
+  const { side, before, after, changed } = change;
   const { configDirectory } = options;
+  const needed = neededFiles(change, configDirectory);
   const load = { configDirectory, asteriskVersion: majorOf(options.asteriskVersion) };
   const old = includeGraph(filesOf(before), before.keys(), load);
   const now = includeGraph(filesOf(after), after.keys(), load);
@@ -90,7 +89,7 @@ export function consequencesOf(
         ? new Map()
         : errorsOf(before, after, viewChanges({ views }), { ...load, allowExec: options.allowExec }),
     rootsOf,
-    includerOf: (path) => includerOf(path, after, now),
+    includerOf: (path) => needed.get(path),
     views,
   };
 }
@@ -124,25 +123,32 @@ export function viewChanges(
   );
 }
 
-/** A removed file that an `#include` still needs makes Asterisk refuse the file that holds it. */
-function includerOf(
-  path: string,
-  after: ReadonlyMap<string, Uint8Array>,
-  now: IncludeGraph,
-): string | undefined {
-  if (after.has(path)) return undefined;
-  for (const root of now.roots) {
-    const missing = now
-      .view(root)
-      .problems.find((problem) => problem.kind === "include-missing" && reaches(problem.subject, path));
-    if (missing !== undefined) return missing.file;
+/**
+ * The removed files without which Asterisk would refuse one that stays, each with the file that includes it: by name, or
+ * by a glob that matches nothing else. What stays for that reason needs what it includes, too.
+ */
+function neededFiles({ before, after }: SideChange, configDirectory: string): ReadonlyMap<string, string> {
+  const removed = new Map([...before].filter(([path]) => !after.has(path)));
+  const needed = new Map<string, string>();
+  if (removed.size === 0) return needed;
+  const includes = new IncludePaths(configDirectory);
+  // A Map's iteration also comes by what is added to it meanwhile.
+  const staying = new Map(after);
+  const glob = (pattern: string): readonly string[] =>
+    globAsterisk(pattern, after.keys()).length > 0 ? [] : globAsterisk(pattern, removed.keys());
+  for (const [holder, bytes] of staying) {
+    if (holder.endsWith(".lua")) continue;
+    for (const node of parse(bytes).nodes) {
+      if (node.kind !== "directive" || node.directive !== "include" || node.argument === undefined) continue;
+      for (const path of includes.resolve(node.argument, glob).paths) {
+        const content = removed.get(path);
+        if (content === undefined || needed.has(path)) continue;
+        needed.set(path, holder);
+        staying.set(path, content);
+      }
+    }
   }
-  return undefined;
-}
-
-function reaches(include: string, path: string): boolean {
-  const name = path.slice(path.lastIndexOf("/") + 1);
-  return include.endsWith(name) || /[*?[{]/.test(include);
+  return needed;
 }
 
 /** The major version of `22.10.1+dfsg…`; 22 where it can't be told, as for a build from git. */

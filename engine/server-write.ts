@@ -1,7 +1,8 @@
 import { markVerified } from "../asterisk/host-record.ts";
 import type { HostRecord } from "../asterisk/host-record.ts";
 import { listKept, readKept } from "../asterisk/kept.ts";
-import type { ReloadRun } from "../asterisk/reload-run.ts";
+import { markLogs } from "../asterisk/log-growth.ts";
+import type { LogMarks, ReloadRun } from "../asterisk/reload-run.ts";
 import { runReloads } from "../asterisk/reload-run.ts";
 import { rollback } from "../asterisk/rollback.ts";
 import { applyTransaction } from "../asterisk/transaction.ts";
@@ -40,6 +41,8 @@ interface Written {
   readonly filesBefore: readonly { readonly path: string; readonly hash: string | null }[];
   readonly reloads: readonly Reload[];
   readonly views: ReadonlyMap<string, ViewChange>;
+  /** Where Asterisk's logs ended before it, if they were looked at already. */
+  readonly logs?: LogMarks;
 }
 
 /** Writes the plan's files to the server, reloads what has to be, and looks whether it worked; else the old bytes come back. */
@@ -63,8 +66,10 @@ export async function writeServer(
     .filter((change) => change.kind === "Remove" && change.to === "server")
     .map(({ path }) => ({ path, expected: hashOn("server", path) ?? missing(path) }));
   // Asterisk logs nothing of these files before they are reloaded, so the marks may be set while they are written.
-  const [applied, logs] = await Promise.all([
-    applyTransaction(pass.session.host, {
+  const logs = markLogs(pass.session.host);
+  // Awaited below, when the write is over.
+  logs.catch(() => undefined);
+  const applied = await applyTransaction(pass.session.host, {
     configDirectory: pass.realPath,
     spoolDirectory: pass.spoolDirectory,
     generation: pass.generation,
@@ -89,6 +94,7 @@ export async function writeServer(
     filesBefore: [...writes, ...removals].map(({ path, expected }) => ({ path, hash: expected })),
     reloads: plan.reloads?.reloads ?? [],
     views: viewChanges(consequences.server),
+    logs: await logs,
   });
 }
 
@@ -173,8 +179,8 @@ async function reloadsFor(
 
 async function prove(pass: Pass, write: Written): Promise<ServerWrite> {
   const { session, spoolDirectory } = pass;
-  const { kept, record, reloads, files, views } = write;
-  const run = await runReloads(session, reloads);
+  const { kept, record, reloads, files, views, logs } = write;
+  const run = await runReloads(session, reloads, logs === undefined ? {} : { logs });
   const verification = await verify(session, { configDirectory: pass.realPath, files, views, run });
   const done: ServerWrite = { generation: record.generation, kept, reloads: run, verification };
   if (!verification.ok) return { ...done, restored: await restore(pass, write) };

@@ -52,7 +52,14 @@ export function fact(
   more: Partial<Pick<Fact, "track" | "label" | "kin" | "shown" | "priority">> = {},
 ): Fact {
   const { file, line } = spot;
-  return { track: name, label: name, name, value, shown: mask(file, name, value), file, line, ...more };
+  let shown = more.shown;
+  return {
+    ...{ track: name, label: name, name, value, file, line, ...more },
+    // Masked when it is asked for: most facts are compared and never shown.
+    get shown() {
+      return (shown ??= mask(file, name, value));
+    },
+  };
 }
 
 /** A variable as a fact, by the name that it has in the file. */

@@ -68,11 +68,7 @@ describe("one server", () => {
 
   test("applied again there is nothing to do: nothing is written, nothing reloaded", async () => {
     const extensions = reconciler.bytes("source", "extensions.conf")?.toString("latin1") ?? "";
-    reconciler.put(
-      "source",
-      "extensions.conf",
-      `${extensions}\n[applied-twice]\nexten => 4711,1,NoOp()\n`,
-    );
+    reconciler.put("source", "extensions.conf", `${extensions}\n[applied-twice]\nexten => 4711,1,NoOp()\n`);
     const reloads = await watchReloads(reconciler.server);
     try {
       const first = await run(manifests, "apply", "--yes");
@@ -172,6 +168,7 @@ describe("one server", () => {
       expect(both("only-server-2.conf")).toEqual([undefined, "[only there]\n"]);
     }
     expect(both("only-source.conf")).toEqual(["[only here]\n", "[only here]\n"]);
+    reconciler.put("server", "only-server-2.conf", null);
   });
 
   test("--take ends a conflict for the files of --file, and only for those", async () => {
@@ -226,7 +223,9 @@ describe("one server", () => {
 
     // Unmanaged is left alone by upload and download, too.
     for (const command of ["upload", "download"])
-      expect((await untouched(() => run(ruled, command, "--yes", "--file", "rules/three.conf"))).code).toBe(0);
+      expect((await untouched(() => run(ruled, command, "--yes", "--file", "rules/three.conf"))).code).toBe(
+        0,
+      );
   });
 
   test("a change on the wrong side is drift, and never flows against the direction", async () => {

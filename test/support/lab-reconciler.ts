@@ -1,5 +1,14 @@
 import { createHash } from "node:crypto";
-import { chmodSync, chownSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { loadManifests } from "../../cli/manifests.ts";
 import { SecretDirectory } from "../../cli/secrets.ts";
@@ -98,7 +107,10 @@ export class LabReconciler {
   }
 
   async apply({ spec = {}, ...options }: RunOptions = {}): Promise<ApplyResult> {
-    return this.withPass((pass) => applyServer(pass, { allow: new Set(), ...options }), { spec, writing: true });
+    return this.withPass((pass) => applyServer(pass, { allow: new Set(), ...options }), {
+      spec,
+      writing: true,
+    });
   }
 
   /** A file of one side, as this machine sees it. */
@@ -138,7 +150,9 @@ export class LabReconciler {
       server,
       source: new Map([...all].filter(([path]) => !isRecord(path))),
       records: new Map([
-        ...[...all].filter(([path]) => isRecord(path)).map(([path, state]) => [`source ${path}`, state] as const),
+        ...[...all]
+          .filter(([path]) => isRecord(path))
+          .map(([path, state]) => [`source ${path}`, state] as const),
         ...[...hostRecords].map(([path, state]) => [`server ${path}`, state] as const),
       ]),
     };
