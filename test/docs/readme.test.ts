@@ -39,6 +39,9 @@ function shape(text: string): string {
     .replace(/(127\.0\.0\.1:|port )\d+/g, "$1<port>")
     .replace(/22\.\d+\.\d+[^ ,]*/g, "<version>")
     .replace(/plan [0-9a-f]{12}/g, "plan <hash>")
+    .replace(/\b\d{8}-[0-9a-f]{16}\b/g, "<id>")
+    .replace(/"(hash|sourceHash|serverHash)": "[^"]*"/g, '"$1": "<hash>"')
+    .replace(/"milliseconds": \d+/g, '"milliseconds": <ms>')
     .replace(/ +/g, " ")
     .trimEnd();
 }
