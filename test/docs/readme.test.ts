@@ -83,5 +83,5 @@ describe.each(documents)("%s", (name) => {
         expect(`$ ${command}\n${shape(printed)}`).toBe(`$ ${command}\n${shape(said)}`);
     }
     if (updated !== text) writeFileSync(file, updated);
-  });
+  }, 300_000);
 });
