@@ -201,3 +201,63 @@ test("a rule that calls a path unmanaged comes before everything else", () => {
     { kind: "Unmanaged", path: "voicemail.conf", why: "rule", rule: "voicemail.conf" },
   ]);
 });
+
+describe("a side that was taken", () => {
+  const take = { side: "source" as const, scope: "conflicts" as const, matches: () => true };
+  const one = (
+    parts: Omit<Triple, "path">,
+    policyParts: Partial<DiffPolicy> = {},
+    direction: UpdateDirection | undefined = "ToAsterisk",
+  ) => diff([{ path: "a.conf", ...parts }], { ...policy(direction), take, ...policyParts })[0];
+  const undirected: Partial<DiffPolicy> = { pathPolicy: () => ({ kind: "DirectionNotSet" }) };
+
+  test("ends a conflict", () => {
+    expect(one({ source: "b", server: "c", recorded: "a" })).toEqual({
+      kind: "Write",
+      path: "a.conf",
+      to: "server",
+      cause: "taken",
+      creates: false,
+    });
+  });
+
+  test("ends it by a removal where that side removed the file", () => {
+    expect(one({ source: null, server: "c", recorded: "a" })).toEqual({
+      kind: "Remove",
+      path: "a.conf",
+      to: "server",
+    });
+  });
+
+  test("never removes what only the other side ever had", () => {
+    expect(one({ source: null, server: "c", recorded: null }, undirected)).toEqual({
+      kind: "Unmanaged",
+      path: "a.conf",
+      why: "only-there",
+    });
+  });
+
+  test("leaves alone what is no conflict, and what the choice is not for", () => {
+    expect(one({ source: "a", server: "b", recorded: "a" }, { drift: "Report" })).toMatchObject({
+      kind: "Drift",
+    });
+    expect(
+      one({ source: "b", server: "c", recorded: "a" }, { take: { ...take, matches: () => false } }),
+    ).toMatchObject({ kind: "Conflict" });
+  });
+
+  test("for all files: whatever that side has is written, against the direction too, and nothing is removed", () => {
+    const all = { take: { ...take, scope: "all" as const } };
+    expect(one({ source: "a", server: "b", recorded: "a" }, all, "FromAsterisk")).toMatchObject({
+      kind: "Write",
+      to: "server",
+      cause: "taken",
+    });
+    expect(one({ source: "a", server: null, recorded: null }, { ...all, ...undirected })).toMatchObject({
+      kind: "Write",
+      to: "server",
+      creates: true,
+    });
+    expect(one({ source: null, server: "a", recorded: "a" }, all)).toMatchObject({ kind: "Left" });
+  });
+});
