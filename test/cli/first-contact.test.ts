@@ -183,26 +183,24 @@ describe("what the source already has", () => {
 });
 
 describe("an import that is killed (row 2)", () => {
-  test.each([1, 30, 90])(
-    "after %i files: the next one resumes, is done only then, and leaves what was there",
-    async (after) => {
+  // Steps are counted by the run itself: each is a call that changes a file.
+  test.each([120, 300, 700])(
+    "at step %i: the next one resumes, is done only then, and leaves what was there",
+    async (step) => {
       forget();
       mkdirSync(source(), { recursive: true });
       writeFileSync(join(source(), "features.conf"), "mine");
       const record = (): { state: string } =>
         JSON.parse(readFileSync(join(source(), ".asterisk-iac/import.json"), "utf8")) as { state: string };
 
+      const hook = new URL("../support/kill-hook.ts", import.meta.url).href;
       const killed = await asteriskctl(["-f", manifests(), "import"], {
-        onStart: (child) => {
-          const watch = setInterval(() => {
-            if (Object.keys(snapshot(source())).length <= after) return;
-            clearInterval(watch);
-            child.kill("SIGKILL");
-          }, 0);
-          child.on("close", () => clearInterval(watch));
-        },
+        env: { NODE_OPTIONS: `--import ${hook}`, KILL_AT: String(step), KILL_HOW: "SIGKILL" },
       });
       expect(killed.code).toBeNull();
+      const stored = Object.keys(snapshot(source())).length;
+      expect(stored).toBeGreaterThan(1);
+      expect(stored).toBeLessThan(102);
       expect(record().state).toBe("Importing");
       const status = await asteriskctl(["-f", manifests(), "status"]);
       expect(status.stdout).toContain("Interrupted");
