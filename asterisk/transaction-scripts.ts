@@ -179,7 +179,8 @@ lock
 no_intent
 generation_of "$room/record"
 [ "$generation" = "$3" ] || fail stale "$generation"
-cat >"$room/record.new" && sync "$room/record.new" && mv -f -- "$room/record.new" "$room/record" && sync "$room" ||
+# A connection that is cut ends the input early: half a record must never take the place of a whole one.
+cat >"$room/record.new" && [ "$(tail -n 1 "$room/record.new")" = "}" ] && sync "$room/record.new" && mv -f -- "$room/record.new" "$room/record" && sync "$room" ||
   fail failed spool "$room/record"
 out done
 `;

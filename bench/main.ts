@@ -1,7 +1,9 @@
 /** `npm run bench`: the project's speed, as figures against a goal or a peer in the same run. Exits with 1 where a goal is missed. */
 import { benchConf } from "./conf.ts";
 import { benchEdit } from "./edit.ts";
+import { benchFleet, names as fleetNames } from "./fleet.ts";
 import { benchPass } from "./pass.ts";
+import { ansible, benchPush, ours } from "./push.ts";
 
 const missed: string[] = [];
 
@@ -37,5 +39,54 @@ report(
 console.log(
   `      connecting, looking and comparing 102 files: ${pass.whole.toFixed(0)} ms, of which comparing ${pass.pass.toFixed(0)} ms`,
 );
+
+const push = await benchPush();
+report(
+  "round trips of a push of fifty changed files",
+  `${push.roundTrips}`,
+  "at most 12",
+  push.roundTrips <= 12,
+);
+const own = push.times.get(ours) ?? NaN;
+console.log(`      plan, durable write, reload, verify, logins included: ${own.toFixed(0)} ms`);
+for (const [name, milliseconds] of push.times) {
+  if (name !== ours) console.log(`      ${name}, in the same run: ${times(milliseconds, own)} as long`);
+}
+const copied = push.times.get(ansible("loop", false));
+if (copied !== undefined)
+  report("a push beside Ansible's copy", times(copied, own), "at least 100 times", copied >= 100 * own);
+const withMitogen = push.times.get(ansible("loop", true));
+if (withMitogen !== undefined)
+  report(
+    "a push beside Ansible's copy with mitogen",
+    times(withMitogen, own),
+    "at least 10 times",
+    withMitogen >= 10 * own,
+  );
+
+const fleet = await benchFleet();
+console.log(
+  `      ${fleet.servers} servers of ${fleet.memory.toFixed(0)} MiB: ${(fleet.servers / fleet.push).toFixed(1)} a second in a cold push of one ` +
+    `file, ${fleet.unchanged.toFixed(1)} s for a look at all where nothing changed`,
+);
+for (const kind of [fleetNames.push, fleetNames.unchanged]) {
+  const mine = fleet.paired.get(kind.ours) ?? NaN;
+  console.log(`      20 servers, ${kind.ours}: ${mine.toFixed(2)} s`);
+  for (const name of [kind.ansible, kind.mitogen]) {
+    const peer = fleet.paired.get(name);
+    if (peer !== undefined)
+      console.log(`      20 servers, ${name}, in the same run: ${times(peer, mine)} as long`);
+  }
+}
+
+const skipped = [...push.skipped, ...fleet.skipped];
+for (const why of skipped) console.log(`SKIP  ${why}`);
+if (skipped.length > 0)
+  console.log(`SKIP  ${skipped.length} comparisons were not made; their goals are not proved`);
+
+function times(longer: number, shorter: number): string {
+  const ratio = longer / shorter;
+  return `${ratio.toFixed(ratio < 10 ? 1 : 0)} times`;
+}
 
 if (missed.length > 0) process.exitCode = 1;

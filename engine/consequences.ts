@@ -63,9 +63,12 @@ export function afterChanges(
 
 /** Sees both states as Asterisk does and compares. Pure. */
 export function consequencesOf(change: SideChange, options: ConsequenceOptions): Consequences {
-  const { side, before, after, changed } = change;
+  const { side, before } = change;
   const { configDirectory } = options;
-  const needed = neededFiles(change, configDirectory);
+  // A source loses what the server lost: nothing reads it there.
+  const needed = side === "server" ? neededFiles(change, configDirectory) : new Map<string, string>();
+  const changed = change.changed.filter((path) => !needed.has(path));
+  const after = new Map([...change.after, ...[...before].filter(([path]) => needed.has(path))]);
   const load = { configDirectory, asteriskVersion: majorOf(options.asteriskVersion) };
   const old = includeGraph(filesOf(before), before.keys(), load);
   const now = includeGraph(filesOf(after), after.keys(), load);
@@ -103,11 +106,10 @@ function errorsOf(
   const lint = (files: ReadonlyMap<string, Uint8Array>): Diagnostic[] =>
     lintDirectory(files.keys(), filesOf(files), options);
   const errors = new Map<string, string>();
-  for (const { file, line, message } of checkConfiguration({
-    before: lint(before),
-    after: lint(after),
-    views,
-  })) {
+  const found = lint(after);
+  // What was there before matters only beside what would be.
+  const known = found.some(({ severity }) => severity === "error") ? lint(before) : [];
+  for (const { file, line, message } of checkConfiguration({ before: known, after: found, views })) {
     if (!errors.has(file)) errors.set(file, line === 0 ? message : `line ${line}: ${message}`);
   }
   return errors;

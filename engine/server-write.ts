@@ -8,7 +8,7 @@ import { rollback } from "../asterisk/rollback.ts";
 import { applyTransaction } from "../asterisk/transaction.ts";
 import type { VerifyResult } from "../asterisk/verify.ts";
 import { verify } from "../asterisk/verify.ts";
-import { AsteriskIacError, asAsteriskIacError } from "../core/errors.ts";
+import { AsteriskIacError, asAsteriskIacError, messageOf } from "../core/errors.ts";
 import type { Reload, ViewChange } from "../core/reloads.ts";
 import { planReloads } from "../core/reloads.ts";
 import { consequencesOf, viewChanges } from "./consequences.ts";
@@ -55,20 +55,25 @@ export async function writeServer(
     const file = side === "server" ? comparison.observed.get(path) : comparison.source.get(path);
     return file?.problem === undefined ? (file?.hash ?? null) : null;
   };
+  const observedThere = (path: string): boolean => comparison.observed.has(path);
+  // A file that went away comes back as it was; a new one is like its directory.
+  const modeBefore = (path: string): { mode?: string; owner?: string } => {
+    const { mode, owner } = pass.hostRecord?.files[path] ?? comparison.record.files[path] ?? {};
+    return { ...(mode === undefined ? {} : { mode }), ...(owner === undefined ? {} : { owner }) };
+  };
   const writes = changes
     .filter((change) => change.kind === "Write" && change.to === "server")
     .map(({ path }) => ({
       path,
       bytes: contents.source.get(path) ?? missing(path),
       expected: hashOn("server", path),
+      ...(observedThere(path) ? {} : modeBefore(path)),
     }));
   const removals = changes
     .filter((change) => change.kind === "Remove" && change.to === "server")
     .map(({ path }) => ({ path, expected: hashOn("server", path) ?? missing(path) }));
   // Asterisk logs nothing of these files before they are reloaded, so the marks may be set while they are written.
-  const logs = markLogs(pass.session.host);
-  // Awaited below, when the write is over.
-  logs.catch(() => undefined);
+  const logs = marksOf(pass);
   const applied = await applyTransaction(pass.session.host, {
     configDirectory: pass.realPath,
     spoolDirectory: pass.spoolDirectory,
@@ -180,16 +185,29 @@ async function reloadsFor(
 async function prove(pass: Pass, write: Written): Promise<ServerWrite> {
   const { session, spoolDirectory } = pass;
   const { kept, record, reloads, files, views, logs } = write;
-  const run = await runReloads(session, reloads, logs === undefined ? {} : { logs });
+  const run = await runReloads(session, reloads, { logs: logs ?? (await marksOf(pass)) });
   const verification = await verify(session, { configDirectory: pass.realPath, files, views, run });
   const done: ServerWrite = { generation: record.generation, kept, reloads: run, verification };
-  if (!verification.ok) return { ...done, restored: await restore(pass, write) };
+  if (!verification.ok) return { ...done, restored: await restore(pass, write, run) };
   await markVerified(session.host, { spoolDirectory, record });
   return done;
 }
 
+/** Logs that can't be marked are not seen; that is no reason to leave a write unproved. */
+async function marksOf({ session }: Pass): Promise<LogMarks> {
+  return markLogs(session.host).catch(unseenLogs);
+}
+
+function unseenLogs(why: unknown): LogMarks {
+  return { marks: [], unseen: [messageOf(why)] };
+}
+
 /** Puts the old bytes back and has them read again, over SSH alone: what was written may have shut AMI. */
-async function restore(pass: Pass, { kept, filesBefore, reloads, views }: Written): Promise<Proof> {
+async function restore(
+  pass: Pass,
+  { kept, filesBefore, reloads, views }: Written,
+  { stopped }: ReloadRun,
+): Promise<Proof> {
   const { session, spoolDirectory, realPath } = pass;
   try {
     const back = await rollback(session.host, {
@@ -204,7 +222,9 @@ async function restore(pass: Pass, { kept, filesBefore, reloads, views }: Writte
       ...reload,
       command: reload.command ?? `module reload ${reload.module}`,
     }));
-    const run = await runReloads(session, byCommand);
+    // What did not answer then is not waited for once more.
+    const logs = stopped === undefined ? await marksOf(pass) : unseenLogs(stopped);
+    const run = await runReloads(session, byCommand, { logs });
     const swapped = new Map(
       [...views].map(([root, { before, after }]) => [root, { before: after, after: before }]),
     );

@@ -5,8 +5,19 @@ import { dialplanThings } from "./dialplan.ts";
 import type { Fact, Thing } from "./thing.ts";
 import { fact, mask, secret, variableFact } from "./thing.ts";
 
+/** What was made of a view, by root: several questions are asked of one view. */
+const made = new WeakMap<object, Map<string, readonly Thing[]>>();
+
 /** The things that the module which opens `root` makes of its view. Templates, which it never sees, are left out. */
-export function thingsOf(root: string, view: Pick<EffectiveView, "sections">): Thing[] {
+export function thingsOf(root: string, view: Pick<EffectiveView, "sections">): readonly Thing[] {
+  const ofView = made.get(view) ?? new Map<string, readonly Thing[]>();
+  made.set(view, ofView);
+  const things = ofView.get(root) ?? read(root, view);
+  ofView.set(root, things);
+  return things;
+}
+
+function read(root: string, view: Pick<EffectiveView, "sections">): readonly Thing[] {
   const sections = view.sections.filter(({ template }) => !template);
   const name = root.slice(root.lastIndexOf("/") + 1);
   if (name === "extensions.conf") return dialplan(sections);

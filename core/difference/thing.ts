@@ -53,8 +53,11 @@ export function fact(
 ): Fact {
   const { file, line } = spot;
   let shown = more.shown;
+  const { track = name, label = name, kin, priority } = more;
   return {
-    ...{ track: name, label: name, name, value, file, line, ...more },
+    ...(kin === undefined ? {} : { kin }),
+    ...(priority === undefined ? {} : { priority }),
+    ...{ track, label, name, value, file, line },
     // Masked when it is asked for: most facts are compared and never shown.
     get shown() {
       return (shown ??= mask(file, name, value));

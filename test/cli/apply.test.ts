@@ -20,10 +20,6 @@ interface ApplyDocument {
   }[];
 }
 
-const without = (key: string) => (spec: Record<string, unknown>) => {
-  delete spec[key];
-};
-
 describe("one server", () => {
   const lab = useLab();
   let reconciler: LabReconciler;
@@ -35,7 +31,9 @@ describe("one server", () => {
   beforeAll(async () => {
     reconciler = await LabReconciler.of(lab);
     manifests = join(lab.directory, "manifests.yaml");
-    undirected = editedManifests(lab, "undirected.yaml", { pbx1: without("updateDirection") });
+    undirected = editedManifests(lab, "undirected.yaml", {
+      pbx1: (spec) => delete spec["updateDirection"],
+    });
     reversed = editedManifests(lab, "reversed.yaml", {
       pbx1: (spec) => (spec["updateDirection"] = "FromAsterisk"),
     });

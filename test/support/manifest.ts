@@ -4,7 +4,7 @@ import { parseAllDocuments } from "yaml";
 import type { Lab } from "./lab.ts";
 
 /** Changes one server's declaration; the document is what the lab's manifest has. */
-export type Edit = (spec: Record<string, unknown>) => void;
+export type Edit = (spec: Record<string, unknown>) => unknown;
 
 /** Writes the lab's manifests anew with some servers' specs edited, beside the lab's own, and gives the file's name. */
 export function editedManifests(lab: Lab, file: string, edits: Readonly<Record<string, Edit>>): string {

@@ -13,7 +13,8 @@ export interface ReloadWatch {
 const marker = "dsp";
 
 export async function watchReloads(server: LabServer): Promise<ReloadWatch> {
-  const ami = await AMIClient.connect(amiOf(server));
+  // Without pings of its own it outlives an Asterisk that is stopped for a while, and hears what it does then.
+  const ami = await AMIClient.connect({ ...amiOf(server), deadlines: { idlePingMs: 0 } });
   const modules: string[] = [];
   ami.on("Reload", (event) => modules.push(event.get("Module") ?? "?"));
   return {
