@@ -51,6 +51,7 @@ as_asked() {
 about() { stat -c '%s %a %u:%g %U:%G' "$@"; }
 
 enter_room "$2"
+receive
 lock
 no_intent
 generation_of "$room/record"
@@ -84,6 +85,7 @@ keep() {
 }
 
 enter_room "$2"
+receive
 of_transaction "$3"
 lock
 no_intent
@@ -175,6 +177,7 @@ out done
 /** `$3` the generation that the record must have; standard input: the record to put in its place. */
 export const RECORD_SCRIPT = `${COMMON}
 enter_room "$2"
+receive
 lock
 no_intent
 generation_of "$room/record"

@@ -28,6 +28,14 @@ enter_room() {
   mkdir -p -- "$room/open" "$room/kept" || fail failed spool "$room"
 }
 
+# receive: all of standard input, before the lock is taken: a connection that hangs half way holds up nobody else.
+receive() {
+  find "$room" -maxdepth 1 -name 'input.*' -mmin +60 -exec rm -f -- {} + 2>/dev/null
+  { cat >"$room/input.$$"; } || { rm -f -- "$room/input.$$"; fail failed spool "$room"; }
+  exec <"$room/input.$$"
+  rm -f -- "$room/input.$$"
+}
+
 # One at a time. Children keep the descriptor: what a killed shell left running ends before the next one begins.
 lock() {
   if command -v flock >/dev/null; then

@@ -23,9 +23,10 @@ export interface ApplyOptions {
 export interface ApplyResult {
   /**
    * `NothingToDo`: nothing was written anywhere. `Applied`: done, and seen on the live server. `RolledBack`: written,
-   * not as it should be, and put back. `Refused`: nothing was written, for the reasons in `refusals`.
+   * not as it should be, and put back. `NotVerified`: an earlier run's write is not as it should be, and somebody changed
+   * its files since, so nothing was put back. `Refused`: nothing was written, for the reasons in `refusals`.
    */
-  readonly outcome: "NothingToDo" | "Applied" | "RolledBack" | "Refused";
+  readonly outcome: "NothingToDo" | "Applied" | "RolledBack" | "NotVerified" | "Refused";
   readonly plan: Plan;
   readonly refusals: readonly Refusal[];
   readonly server?: ServerWrite;
@@ -36,6 +37,10 @@ export interface ApplyResult {
 export async function applyServer(pass: Pass, options: ApplyOptions): Promise<ApplyResult> {
   const prepared = await preparePlan(pass, options.take === undefined ? {} : { take: options.take });
   const { plan, comparison, consequences } = prepared;
+  // An earlier apply comes to its end first: what it wrote may not have been read by Asterisk yet.
+  const late = await proveLastWrite(pass, comparison);
+  if (late?.write.restored !== undefined)
+    return { outcome: "RolledBack", plan, refusals: [], server: late.write };
   const refusals = guard(plan, {
     allow: options.allow,
     lastManager: pass.hostRecord?.manager,
@@ -50,12 +55,11 @@ export async function applyServer(pass: Pass, options: ApplyOptions): Promise<Ap
   if (refusals.length > 0) return { outcome: "Refused", plan, refusals };
   if (options.stillDeclared !== undefined && !(await options.stillDeclared())) throw declarationChanged();
 
-  const server =
-    written(plan, "server").length > 0
-      ? await writeServer(pass, prepared)
-      : await proveLastWrite(pass, comparison);
+  const server = written(plan, "server").length > 0 ? await writeServer(pass, prepared) : late?.write;
   if (server?.restored !== undefined) return { outcome: "RolledBack", plan, refusals, server };
   const source = await collect(pass, prepared);
+  if (server === late?.write && late?.verified === false)
+    return { outcome: "NotVerified", plan, refusals, server: late.write };
   const collected = source.written.length + source.removed.length + source.recorded.length > 0;
   return {
     outcome: server !== undefined || collected ? "Applied" : "NothingToDo",

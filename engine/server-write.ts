@@ -103,32 +103,48 @@ export async function writeServer(
   });
 }
 
+/** What became of a write that had not been proved when its run ended. */
+export interface LateProof {
+  readonly write: ServerWrite;
+  /** Its record is verified now. Not so where somebody changed a file since and Asterisk did not take it. */
+  readonly verified: boolean;
+}
+
 /**
- * A write whose run ended before it was proved, killed or cut off: it is reloaded and looked at now. Undefined where
- * the last write was proved.
+ * A write whose run ended before it was proved, killed or cut off, is reloaded and looked at now, before anything else is
+ * written: else its files would lie there, recorded and never read by Asterisk. If Asterisk does not work with it the old
+ * bytes come back, unless somebody changed one of its files since; then the plan decides. Undefined where the last write
+ * was proved.
  */
-export async function proveLastWrite(pass: Pass, comparison: Comparison): Promise<ServerWrite | undefined> {
-  const { hostRecord: record, spoolDirectory } = pass;
+export async function proveLastWrite(pass: Pass, comparison: Comparison): Promise<LateProof | undefined> {
+  const { hostRecord: record, spoolDirectory, session } = pass;
   if (record === undefined || record.verified) return undefined;
-  const { host } = pass.session;
-  const last = (await listKept(host, spoolDirectory)).find(
+  const last = (await listKept(session.host, spoolDirectory)).find(
     ({ generation }) => generation === record.generation,
   );
   if (last === undefined) return undefined;
-  const { contents } = await readKept(host, { spoolDirectory, id: last.id });
+  const { contents } = await readKept(session.host, { spoolDirectory, id: last.id });
   const now = await allOnServer(pass, comparison, new Map());
   const before = new Map<string, Uint8Array>(now);
   for (const { path, before: old } of last.files)
     replace(before, path, old === null ? undefined : contents.get(path));
-  const files = last.files.map(({ path, after }) => ({ path, hash: after?.hash ?? null }));
+  const live = (path: string): string | null => comparison.observed.get(path)?.hash ?? null;
+  const files = last.files.map(({ path }) => ({ path, hash: live(path) }));
   const filesBefore = last.files.map(({ path, before: old }) => ({ path, hash: old?.hash ?? null }));
-  return prove(pass, {
+  const written: Written = {
     kept: last.id,
     record,
     files,
     filesBefore,
     ...(await reloadsFor(pass, before, now, files)),
-  });
+  };
+  if (last.files.every(({ path, after }) => live(path) === (after?.hash ?? null))) {
+    const write = await prove(pass, written);
+    return { write, verified: write.restored === undefined };
+  }
+  const write = await look(pass, written);
+  if (write.verification.ok) await markVerified(session.host, { spoolDirectory, record });
+  return { write, verified: write.verification.ok };
 }
 
 /**
@@ -183,14 +199,21 @@ async function reloadsFor(
 }
 
 async function prove(pass: Pass, write: Written): Promise<ServerWrite> {
-  const { session, spoolDirectory } = pass;
-  const { kept, record, reloads, files, views, logs } = write;
+  const done = await look(pass, write);
+  if (!done.verification.ok) return { ...done, restored: await restore(pass, write, done.reloads) };
+  await markVerified(pass.session.host, { spoolDirectory: pass.spoolDirectory, record: write.record });
+  return done;
+}
+
+/** Has Asterisk read what was written, and looks what it made of it. */
+async function look(
+  pass: Pass,
+  { kept, record, reloads, files, views, logs }: Written,
+): Promise<ServerWrite> {
+  const { session } = pass;
   const run = await runReloads(session, reloads, { logs: logs ?? (await marksOf(pass)) });
   const verification = await verify(session, { configDirectory: pass.realPath, files, views, run });
-  const done: ServerWrite = { generation: record.generation, kept, reloads: run, verification };
-  if (!verification.ok) return { ...done, restored: await restore(pass, write, run) };
-  await markVerified(session.host, { spoolDirectory, record });
-  return done;
+  return { generation: record.generation, kept, reloads: run, verification };
 }
 
 /** Logs that can't be marked are not seen; that is no reason to leave a write unproved. */

@@ -178,7 +178,7 @@ async function applyFleet(shell: Shell, context: ServerContext, options: FleetAp
 }
 
 function exitCodeOf(result: ApplyResult | undefined): 0 | 1 | 3 {
-  if (result === undefined || result.outcome === "RolledBack") return 1;
+  if (result === undefined || result.outcome === "RolledBack" || result.outcome === "NotVerified") return 1;
   if (result.outcome !== "Refused") return 0;
   return result.refusals.some(({ code }) => code === "ConfInvalid" || code === "PlanChanged") ? 1 : 3;
 }

@@ -9,6 +9,10 @@ const outcomes = {
   Applied: ["green", "applied"],
   NothingToDo: ["dim", "nothing to do"],
   RolledBack: ["red", "rolled back"],
+  NotVerified: [
+    "red",
+    "not verified: what an earlier run wrote is not as it should be, and was changed since",
+  ],
   Refused: ["red", "refused"],
 } as const;
 
