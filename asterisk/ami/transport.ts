@@ -152,7 +152,7 @@ async function shareOnce(stream: Duplex): Promise<Reached> {
   let local: Socket | undefined;
   // A stream may break before anybody listens.
   stream.on("error", (error) => (failure ??= error));
-  const directory = await mkdtemp(join(tmpdir(), "asterisk-iac-ami-"));
+  const directory = await mkdtemp(join(tmpdir(), `asterisk-iac-ami-${process.pid}-`));
   const path = join(directory, "ami");
   const server = createServer((socket) => {
     local = socket;

@@ -184,7 +184,7 @@ describe("what the source already has", () => {
 
 describe("an import that is killed (row 2)", () => {
   // Steps are counted by the run itself: each is a call that changes a file.
-  test.each([120, 300, 700])(
+  test.each([200, 400, 700])(
     "at step %i: the next one resumes, is done only then, and leaves what was there",
     async (step) => {
       forget();

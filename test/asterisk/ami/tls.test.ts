@@ -42,11 +42,10 @@ async function connect(options: AMIOptions): Promise<AMIClient> {
   return client;
 }
 
-/** Resolves when every private socket that is there now is gone; other tests make some too, for a moment. */
+/** Resolves when no private socket of this process is left; other tests have theirs. */
 async function privateSocketsGone(): Promise<void> {
-  const sockets = () => readdirSync(tmpdir()).filter((entry) => /^asterisk-iac-ami-/.test(entry));
-  const seen = sockets();
-  await until(() => !sockets().some((socket) => seen.includes(socket)));
+  const ours = `asterisk-iac-ami-${process.pid}-`;
+  await until(() => !readdirSync(tmpdir()).some((entry) => entry.startsWith(ours)));
 }
 
 async function freePort(): Promise<number> {
