@@ -10,5 +10,7 @@ export default {
   },
   testEnvironment: "node",
   testTimeout: 60_000,
+  // Most tests wait for servers, not for a processor.
+  maxWorkers: "100%",
   modulePathIgnorePatterns: ["<rootDir>/dist/"],
 };
