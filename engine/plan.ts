@@ -1,6 +1,6 @@
 import { structuredPatch } from "diff";
 import { decode, isBinary } from "../core/conf/index.ts";
-import { maskLine } from "../core/conf/secrets.ts";
+import { hideSecrets } from "../core/conf/secrets.ts";
 import type { Change, Side, Take } from "../core/diff.ts";
 import type { PathFacts } from "../core/guard.ts";
 import { leftAlone } from "../core/guard.ts";
@@ -203,6 +203,5 @@ function differenceOf(change: Change, contents: Contents): DifferenceHunk[] | un
 const kinds = { "+": "added", "-": "removed" } as const;
 
 function differenceLine(path: string, line: string): DifferenceLine {
-  const text = maskLine(path, line.slice(1)).replace(/\*{3,}/g, "********");
-  return { kind: kinds[line[0] as "+" | "-"] ?? "same", text };
+  return { kind: kinds[line[0] as "+" | "-"] ?? "same", text: hideSecrets(path, line.slice(1)) };
 }
