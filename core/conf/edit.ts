@@ -108,8 +108,11 @@ export function modify(file: ConfFile, change: Change): Edit[] {
   }
 }
 
-// Asterisk goes on in the middle of a line of more than 8190 bytes that holds a NUL: where, any edit may move.
-function refuseCutLines({ nodes }: ConfFile): void {
+/**
+ * Refuses a file in which Asterisk goes on in the middle of a line, one of more than 8190 bytes that holds a NUL:
+ * where it goes on, any edit may move.
+ */
+export function refuseCutLines({ nodes }: ConfFile): void {
   const cut = nodes.find((node, index) => index < nodes.length - 1 && !node.source.endsWith("\n"));
   if (!cut) return;
   const message = `Line ${String(cut.line)} holds a NUL byte and more than 8190 bytes: Asterisk reads it as several.`;

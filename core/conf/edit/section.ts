@@ -95,8 +95,11 @@ function refuseUsed(file: ConfFile, header: SectionNode, place: Place): void {
   if (reference) throw inUse(header.name, reference, "is built on");
 }
 
-// Asterisk looks names up without regard to case, and an empty one stands for any section.
-function referenceTo(file: ConfFile, name: string, from: number): SectionNode | undefined {
+/**
+ * The first header from line `from` on that is built on section `name`. Asterisk looks names up without regard to
+ * case, and an empty one stands for any section.
+ */
+export function referenceTo(file: ConfFile, name: string, from: number): SectionNode | undefined {
   const isMeant = (written: string): boolean =>
     written === "" || written.toLowerCase() === name.toLowerCase();
   for (let index = from; index < file.nodes.length; index++) {

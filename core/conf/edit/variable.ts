@@ -1,5 +1,5 @@
 import { endOfLine } from "../cst.ts";
-import type { ConfFile } from "../cst.ts";
+import type { ConfFile, VariableNode } from "../cst.ts";
 import type { AddVariable, Edit, RemoveVariable, SetVariable } from "../edit.ts";
 import { ConfError } from "../errors.ts";
 import { byteOrderMark } from "../lexer.ts";
@@ -17,7 +17,12 @@ import { endOfLineOf, styleFor } from "./style.ts";
 /** Another value in the place of the old one. */
 export function setVariable(file: ConfFile, change: SetVariable): Edit[] {
   const { node, index } = findVariable(file, change);
-  const { offset, length, text } = replaceValue(node, change.value);
+  return [valueEdit(file, node, index, change.value)];
+}
+
+/** Another value for the variable at `index`, read back as Asterisk would; ConfError where no line can hold it. */
+export function valueEdit(file: ConfFile, node: VariableNode, index: number, value: string): Edit {
+  const { offset, length, text } = replaceValue(node, value);
   const at = offset - node.offset;
   const source = node.source.slice(0, at) + text + node.source.slice(at + length);
   const read = parseLine(source, depthBefore(file, index), index === 0 && file.byteOrderMark);
@@ -25,10 +30,10 @@ export function setVariable(file: ConfFile, change: SetVariable): Edit[] {
     read?.kind === "variable" &&
     read.name === node.name &&
     read.operator === node.operator &&
-    read.value === change.value &&
+    read.value === value &&
     read.depth === node.depth;
   if (!same) throw unwritable(`variable "${node.name}"`, source);
-  return [{ offset, length, text }];
+  return { offset, length, text };
 }
 
 /** A new line among the variables of its name, or behind the section's last one. */
