@@ -6,14 +6,15 @@ import { AsteriskIacError } from "./errors.ts";
  * as a bare argument. Throws `PathRefused`.
  */
 export function checkPath(path: string): void {
-  const why = refusal(path);
+  const why = pathProblem(path);
   if (why === undefined) return;
   throw new AsteriskIacError("PathRefused", `the path ${JSON.stringify(path)} ${why}`, {
     hint: "Paths are relative to the configuration directory, for example `extensions.conf` or `manager.d/crm.conf`.",
   });
 }
 
-function refusal(path: string): string | undefined {
+/** What is wrong with a path, see `checkPath`; undefined for a good one. */
+export function pathProblem(path: string): string | undefined {
   if (path === "") return "is empty";
   if (/[\0\r\n]/.test(path)) return "holds a NUL or a line break";
   if (path.startsWith("/")) return "is absolute";

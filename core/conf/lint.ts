@@ -1,6 +1,6 @@
 /** Finds in a configuration what Asterisk reads otherwise than it was meant, and says what to write instead. */
-import type { ConfFiles, Loaded } from "./load.ts";
-import { load } from "./load.ts";
+import type { ConfFiles, Load, Loaded } from "./load.ts";
+import { loadOnce } from "./load.ts";
 import { compareDiagnostics } from "./lint/diagnostic.ts";
 import type { Diagnostic, LintOptions } from "./lint/diagnostic.ts";
 import { lintDialplan } from "./lint/dialplan.ts";
@@ -23,7 +23,7 @@ export type { RenderOptions } from "./lint/render.ts";
  */
 export function lint(path: string, files: ConfFiles, options: LintOptions = {}): Diagnostic[] {
   const findings = new Findings(files);
-  lintRoot(path, files, findings, options);
+  lintRoot(path, loadOnce(files, options), findings, options);
   return findings.diagnostics.toSorted(compareDiagnostics);
 }
 
@@ -31,29 +31,31 @@ export function lint(path: string, files: ConfFiles, options: LintOptions = {}):
  * What is wrong in a whole directory, each thing once, at its own place. Looked at are the files that a module of
  * Asterisk opens by itself, the other `.conf` files that none of them includes, and through them all the rest.
  * @param paths of all its files, below the configuration directory
+ * @param load for those who loaded them already, with the same options
  */
 export function lintDirectory(
   paths: Iterable<string>,
   files: ConfFiles,
   options: LintOptions = {},
+  load: Load = loadOnce(files, options),
 ): Diagnostic[] {
   const findings = new Findings(files);
   const all = [...paths].filter(isConf).sort();
   const seen = new Set<string>();
   const visit = (root: string): void => {
-    for (const path of lintRoot(root, files, findings, options).included) seen.add(path);
+    for (const path of lintRoot(root, load, findings, options).included) seen.add(path);
   };
   all.filter(isKnownRoot).forEach(visit);
   const rest = all.filter((path) => !seen.has(path));
-  const included = new Set(rest.flatMap((path) => load(path, files, options).included.slice(1)));
+  const included = new Set(rest.flatMap((path) => load(path).included.slice(1)));
   rest.filter((path) => !included.has(path)).forEach(visit);
   // What is left includes each other in a circle.
   for (const path of rest) if (!seen.has(path)) visit(path);
   return findings.diagnostics.toSorted(compareDiagnostics);
 }
 
-function lintRoot(root: string, files: ConfFiles, findings: Findings, options: LintOptions): Loaded {
-  const loaded = load(root, files, options);
+function lintRoot(root: string, load: Load, findings: Findings, options: LintOptions): Loaded {
+  const loaded = load(root);
   const name = root.slice(root.lastIndexOf("/") + 1);
   if (/^manager(_\w+)?\.conf$/.test(name)) lintManager(name, loaded, findings);
   if (/^extensions(_\w+)?\.conf$/.test(name) && name !== "extensions_minivm.conf")

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isHidden, pathProblem } from "../paths.ts";
 
 /** The group and version of every resource. */
 export const apiVersion = z.literal("asterisk-iac.dev/v1alpha1");
@@ -20,3 +21,25 @@ export const metadata = z.looseObject({
 
 /** A Secret in the same namespace, or the folder of that name in the CLI's `--secrets`. */
 export const secretReference = z.strictObject({ name: resourceName });
+
+/** One value of such a secret. */
+export const secretKeyReference = z.strictObject({
+  name: resourceName,
+  key: z
+    .string()
+    .regex(/^[-._a-zA-Z0-9]+$/, "is not a key of a secret (letters, digits, '-', '_' and '.')")
+    .max(253),
+});
+
+/** The AsteriskServer, in the same namespace, that something belongs to. */
+export const serverReference = z.strictObject({ name: resourceName });
+
+/** What the removal of a resource does to what it owned. */
+export const deletionPolicy = z.enum(["Restore", "Retain"]);
+export type DeletionPolicy = z.infer<typeof deletionPolicy>;
+
+/** A path below the configuration directory that a resource may own. */
+export const ownedPath = z.string().superRefine((path, context) => {
+  const problem = isHidden(path) ? "has a name that begins with a dot" : pathProblem(path);
+  if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+});

@@ -7,6 +7,9 @@ export interface ACLRule {
   readonly family: "IPv4" | "IPv6";
   /** The mask has no bit set: the rule is for every address of its family. */
   readonly everything: boolean;
+  /** The address with the mask applied, and the mask; each 4 bytes for IPv4, 16 for IPv6. */
+  readonly network: Address;
+  readonly mask: Address;
 }
 
 /** Why Asterisk refuses an entry; `at` and `length` say where in the value it stands. */
@@ -35,6 +38,25 @@ export function parseACL(
   return { rules };
 }
 
+/** What becomes of an address that no narrower rule names: the last rule for everything decides, and first all may. */
+export function opensTo(family: ACLRule["family"], rules: readonly ACLRule[]): boolean {
+  return rules.findLast((rule) => rule.family === family && rule.everything)?.sense !== "deny";
+}
+
+/**
+ * Whether these rules let an address in (ast_apply_ha of main/acl.c): at first all may, then the last rule that matches
+ * wins. Rules for IPv4 pass IPv6 over, and the other way round; an IPv4-mapped address counts as IPv4.
+ */
+export function permits(rules: readonly ACLRule[], address: Address): boolean {
+  const bytes = ipv4Mapped(address);
+  const decisive = rules.findLast(
+    ({ network, mask }) =>
+      network.length === bytes.length &&
+      network.every((byte, index) => ((bytes[index] ?? 0) & (mask[index] ?? 0)) === byte),
+  );
+  return decisive?.sense !== "deny";
+}
+
 function parseEntry(sense: "permit" | "deny", entry: string): ACLRule | string {
   const slash = entry.indexOf("/");
   const written = slash < 0 ? entry : entry.slice(0, slash);
@@ -44,27 +66,34 @@ function parseEntry(sense: "permit" | "deny", entry: string): ACLRule | string {
   if (!parsed) return `"${text}" is no IP address`;
   const address = ipv4Mapped(parsed);
 
-  const mask = slash < 0 ? undefined : parseMask(address, entry.slice(slash + 1));
+  const mask =
+    slash < 0 ? maskOf(address.length * 8, address.length) : parseMask(address, entry.slice(slash + 1));
   if (typeof mask === "string") return mask;
   return {
     sense: negated ? (sense === "permit" ? "deny" : "permit") : sense,
     family: address.length === 4 ? "IPv4" : "IPv6",
-    everything: mask?.everything ?? false,
+    everything: mask.every((byte) => byte === 0),
+    network: address.map((byte, index) => byte & (mask[index] ?? 0)),
+    mask,
   };
 }
 
-function parseMask(address: Address, text: string): { everything: boolean } | string {
+function parseMask(address: Address, text: string): Address | string {
   if (/[:.]/.test(text)) {
     const parsed = parseAddress(text, "forbid");
     if (!parsed) return `"${text}" is no netmask`;
     const mask = ipv4Mapped(parsed);
     if (mask.length !== address.length) return `the netmask "${text}" is of another address family`;
-    return { everything: mask.every((byte) => byte === 0) };
+    return mask;
   }
   // sscanf("%d") stops at the first byte that is no digit: `24 # office` is 24.
   const bits = /^[\t-\r ]*([+-]?\d{1,30})/.exec(text)?.[1];
   if (bits === undefined || Number(bits) < 0 || Number(bits) > address.length * 8) {
     return `"${text}" is no netmask of 0 to ${String(address.length * 8)} bits`;
   }
-  return { everything: Number(bits) === 0 };
+  return maskOf(Number(bits), address.length);
+}
+
+function maskOf(bits: number, length: number): Address {
+  return Array.from({ length }, (_, index) => 0xff & (0xff00 >> Math.min(Math.max(bits - index * 8, 0), 8)));
 }

@@ -58,6 +58,7 @@ export type Rule =
   | "privileged-write"
   | "sample-account"
   | "secret-default"
+  | "secret-guessable"
   | "secret-missing"
   | "secret-short"
   | "setvar-invalid"

@@ -3,10 +3,10 @@ import { skipBlanks, strip } from "../text.ts";
 /** One `exten =>` or `same =>` value, read as pbx/pbx_config.c (pbx_load_config) reads it. */
 export interface Exten {
   /** Up to the first comma; `undefined` for a `same` line. Still with `/callerid`. */
-  readonly extension?: string;
+  readonly extension: string | undefined;
   /** What stands between the extension's comma and the next, trimmed, without label and `+N`. */
   readonly priority: string;
-  readonly label?: string;
+  readonly label: string | undefined;
   /** The label's `(` is never closed: Asterisk skips the line. */
   readonly labelOpen: boolean;
   /** N of `n+N`. */
@@ -30,13 +30,15 @@ export function parseExten(kind: "exten" | "same", value: string): Exten {
   const close = open < 0 ? -1 : priorityText.indexOf(")", open);
   const numbered = open < 0 ? priorityText : priorityText.slice(0, open);
   const plusAt = numbered.indexOf("+");
+  const { application, argumentsOpen } = splitApplication(applicationText);
   return {
-    ...(extension === undefined ? {} : { extension }),
+    extension,
     priority: plusAt < 0 ? numbered : numbered.slice(0, plusAt),
-    ...(open < 0 || close < 0 ? {} : { label: priorityText.slice(open + 1, close) }),
+    label: open < 0 || close < 0 ? undefined : priorityText.slice(open + 1, close),
     labelOpen: open >= 0 && close < 0,
     plus: plusAt < 0 ? 0 : Number.parseInt(numbered.slice(plusAt + 1), 10) || 0,
-    ...splitApplication(applicationText),
+    application,
+    argumentsOpen,
   };
 }
 

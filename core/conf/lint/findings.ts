@@ -1,7 +1,7 @@
-import { parse } from "../cst.ts";
-import type { ConfFile, ConfNode, Range, VariableNode } from "../cst.ts";
+import type { ConfNode, Range, VariableNode } from "../cst.ts";
 import type { Edit } from "../edit.ts";
 import type { ConfFiles, LoadedVariable } from "../load.ts";
+import { parseOnce } from "../parse-once.ts";
 import { skipBlanks, trimBlanks } from "../text.ts";
 import type { Diagnostic, Rule, Severity } from "./diagnostic.ts";
 
@@ -23,7 +23,8 @@ export interface Finding {
 /** The files that are looked at, each parsed once, and what was found in them, each thing once. */
 export class Findings {
   readonly #files: ConfFiles;
-  readonly #parsed = new Map<string, { file: ConfFile; byLine: Map<number, ConfNode> } | undefined>();
+  readonly #nodes = new Map<string, readonly ConfNode[]>();
+  readonly #byLine = new Map<string, ReadonlyMap<number, ConfNode>>();
   readonly #found = new Map<string, Diagnostic>();
   readonly #errors = new Set<string>();
 
@@ -51,11 +52,18 @@ export class Findings {
 
   /** The lines of a file read by itself; none where it cannot be read. */
   nodes(path: string): readonly ConfNode[] {
-    return this.#open(path)?.file.nodes ?? [];
+    const known = this.#nodes.get(path);
+    if (known !== undefined) return known;
+    const bytes = this.#files.read(path);
+    const nodes = bytes === undefined ? [] : parseOnce(bytes).nodes;
+    this.#nodes.set(path, nodes);
+    return nodes;
   }
 
   node(path: string, line: number): ConfNode | undefined {
-    return this.#open(path)?.byLine.get(line);
+    const byLine = this.#byLine.get(path) ?? new Map(this.nodes(path).map((node) => [node.line, node]));
+    this.#byLine.set(path, byLine);
+    return byLine.get(line);
   }
 
   /** The line that a variable was read from; undefined where a block comment of another file hides it. */
@@ -74,16 +82,6 @@ export class Findings {
     if (!plain || at === undefined || length === undefined) return { file, line, range: valueRange };
     const start = valueRange.start + at;
     return { file, line, range: { start, end: start + length } };
-  }
-
-  #open(path: string): { file: ConfFile; byLine: Map<number, ConfNode> } | undefined {
-    if (!this.#parsed.has(path)) {
-      const bytes = this.#files.read(path);
-      const file = bytes && parse(bytes);
-      const byLine = new Map(file?.nodes.map((node) => [node.line, node]));
-      this.#parsed.set(path, file && { file, byLine });
-    }
-    return this.#parsed.get(path);
   }
 
   #add(severity: Severity, { file, line, range }: Spot, { rule, message, fix, edits }: Finding): void {

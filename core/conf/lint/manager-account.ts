@@ -2,7 +2,7 @@
 import { endOfLine } from "../cst.ts";
 import type { LoadedSection, LoadedVariable } from "../load.ts";
 import { strip } from "../text.ts";
-import { parseACL } from "./acl.ts";
+import { opensTo, parseACL } from "./acl.ts";
 import type { ACLRule } from "./acl.ts";
 import { eventFilterProblem } from "./event-filter.ts";
 import type { Findings, Spot } from "./findings.ts";
@@ -112,12 +112,6 @@ function lintNamedACL(
     fix: "Name each ACL once.",
   });
   return true;
-}
-
-/** What becomes of an address that no rule names: the last rule for everything decides, and first all may. */
-function opensTo(family: ACLRule["family"], rules: readonly ACLRule[]): boolean {
-  const decisive = rules.findLast((rule) => rule.family === family && rule.everything);
-  return decisive?.sense !== "deny";
 }
 
 function lintReach(section: LoadedSection, spot: Spot, listener: Listener, findings: Findings): void {

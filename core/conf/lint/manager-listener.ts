@@ -10,6 +10,10 @@ import { quote } from "./inert.ts";
 export interface Listener {
   readonly reach: "off" | "loopback" | "one-address" | "everywhere" | "unknown";
   readonly IPv6: boolean;
+  /** It listens for TLS too; the plain port cannot be switched off alone. */
+  readonly TLS: boolean;
+  /** Asterisk's web server offers AMI too, on the address of http.conf. */
+  readonly web: boolean;
 }
 
 const generalKeys = new Set(
@@ -25,6 +29,33 @@ const generalKeys = new Set(
 const everywhere: Address = new Array<number>(16).fill(0);
 
 /**
+ * Who can reach AMI, by the first [general] of manager.conf's effective view.
+ * @param isWhole whether what is not said here is not said at all: the root is manager.conf itself
+ */
+export function readListener(
+  isWhole: boolean,
+  general: { readonly variables: readonly { readonly name: string; readonly value: string }[] } | undefined,
+): Listener {
+  let enabled = false;
+  let [TLS, web] = [false, false];
+  let address = everywhere;
+  for (const { name, value } of general?.variables ?? []) {
+    const key = name.toLowerCase();
+    if (key === "enabled") enabled = isTrue(value);
+    else if (key === "webenabled") web = isTrue(value);
+    else if (key === "tlsenable" || key === "sslenable") TLS = isTrue(value);
+    else if (key === "bindaddr") address = parseAddress(value, "ignore") ?? address;
+  }
+  if (!isWhole && !general) return { reach: "unknown", IPv6: true, TLS: false, web: false };
+  if (!enabled) return { reach: "off", IPv6: false, TLS: false, web: false };
+  const reached = ipv4Mapped(address);
+  const IPv6 = reached.length === 16;
+  const isLoopback = IPv6 ? reached.every((byte, at) => byte === (at === 15 ? 1 : 0)) : reached[0] === 127;
+  const reach = isLoopback ? "loopback" : isAnyAddress(address) ? "everywhere" : "one-address";
+  return { reach, IPv6, TLS, web };
+}
+
+/**
  * Looks at [general] and says who can reach AMI.
  * @param isWhole whether what is not said here is not said at all: the root is manager.conf itself
  */
@@ -34,13 +65,11 @@ export function lintListener(
   spot: Spot,
   findings: Findings,
 ): Listener {
-  let enabled = false;
   let address = everywhere;
   let said: LoadedVariable | undefined;
   for (const variable of general?.variables ?? []) {
     const key = variable.name.toLowerCase();
-    if (key === "enabled") enabled = isTrue(variable.value);
-    else if (key === "port") lintPort(variable, findings);
+    if (key === "port") lintPort(variable, findings);
     else if (key === "webenabled" && isTrue(variable.value)) webEnabled(variable, findings);
     else if (key === "bindaddr") {
       const parsed = parseAddress(variable.value, "ignore");
@@ -50,13 +79,8 @@ export function lintListener(
       refusedAddress(variable, isAnyAddress(address), findings);
     } else if (!generalKeys.has(key)) unknownKey(variable, findings);
   }
-  if (!isWhole && !general) return { reach: "unknown", IPv6: true };
-  if (!enabled) return { reach: "off", IPv6: false };
-  const reached = ipv4Mapped(address);
-  const IPv6 = reached.length === 16;
-  const isLoopback = IPv6 ? reached.every((byte, at) => byte === (at === 15 ? 1 : 0)) : reached[0] === 127;
-  if (isLoopback) return { reach: "loopback", IPv6 };
-  if (!isAnyAddress(address)) return { reach: "one-address", IPv6 };
+  const listener = readListener(isWhole, general);
+  if (listener.reach !== "everywhere") return listener;
   if (said) {
     listensEverywhere(
       findings.valueSpot(said),
@@ -70,7 +94,7 @@ export function lintListener(
       findings,
     );
   }
-  return { reach: "everywhere", IPv6 };
+  return listener;
 }
 
 /** ast_true of main/utils.c. */

@@ -1,7 +1,7 @@
 /** Rules for an account's read and write. */
 import type { LoadedSection, LoadedVariable } from "../load.ts";
 import type { Findings } from "./findings.ts";
-import { codeExecutionClasses, parsePermissions, permissionClasses } from "./permissions.ts";
+import { codeExecution, isPermissionClass, parsePermissions, permissionClasses } from "./permissions.ts";
 import type { PermissionToken } from "./permissions.ts";
 import { quote } from "./inert.ts";
 
@@ -29,7 +29,7 @@ function lintToken(
   const spot = findings.valueSpot(variable, at, Math.max(text.length, 1));
   const edits = mendedList(variable, tokens, findings);
   if (grants.length === 0) {
-    const meant = permissionClasses.includes(text.trim().toLowerCase());
+    const meant = isPermissionClass(text.trim().toLowerCase());
     findings.warning(spot, {
       rule: "permission-unknown",
       message: `Asterisk grants nothing for ${quote(text)}: ${meant ? "blanks and upper case count" : "there is no such class"}.`,
@@ -62,7 +62,7 @@ function mendedList(
   const node = findings.variableNode(variable);
   if (!node || node.interrupted || node.value !== variable.value) return {};
   const mended = tokens.map(({ text }) => text.trim().toLowerCase()).filter((text) => text !== "");
-  if (!mended.every((text) => permissionClasses.includes(text))) return {};
+  if (!mended.every(isPermissionClass)) return {};
   const { start, end } = node.valueRange;
   return { edits: [{ offset: start, length: end - start, text: mended.join(",") }] };
 }
@@ -72,7 +72,9 @@ function lintPrivileged(
   tokens: readonly PermissionToken[],
   findings: Findings,
 ): void {
-  const classes = tokens.flatMap(({ text }) => (codeExecutionClasses.has(text) ? [text] : []));
+  const classes = tokens.flatMap(({ text }) =>
+    (isPermissionClass(text) && codeExecution[text] !== undefined) || text === "originate" ? [text] : [],
+  );
   if (classes.length === 0) return;
   findings.warning(findings.valueSpot(variable), {
     rule: "privileged-write",

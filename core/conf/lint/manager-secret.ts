@@ -1,15 +1,7 @@
 /** Rules for an account's secret. No message says what it is. */
 import type { LoadedSection } from "../load.ts";
 import type { Findings, Spot } from "./findings.ts";
-
-/** Secrets of samples, tutorials and products, which are tried first. */
-const defaultSecrets = new Set(
-  (
-    "secret mysecret password passw0rd pass admin asterisk asterisk1 manager changeme 1234 12345 123456 12345678 " +
-    "amp111 amp109 elastix456 elastix issabel freepbx odoo test phpagi php[onfig myasterisk voip ami user default " +
-    "letmein qwerty"
-  ).split(" "),
-);
+import { secretWeakness, shortestSecret } from "./manager-secret-strength.ts";
 
 /** Accounts that Issabel ships with secrets that everybody can read (distributions-facts.md). */
 const sampleAccounts = new Set(["phpconfig", "phpagi", "asttapi", "a2billing", "remote_mgr"]);
@@ -33,21 +25,20 @@ export function lintSecret(section: LoadedSection, spot: Spot, findings: Finding
     });
     return;
   }
-  const { value } = secret;
-  if (defaultSecrets.has(value.toLowerCase()) || value.toLowerCase() === name.toLowerCase() || value === "") {
-    findings.error(findings.valueSpot(secret), {
-      rule: "secret-default",
-      message:
-        value === ""
-          ? "This secret is empty."
-          : "This secret is a well-known default or the account's own name.",
-      fix: "Write at least 16 random characters.",
-    });
-  } else if (value.length < 12) {
-    findings.warning(findings.valueSpot(secret), {
-      rule: "secret-short",
-      message: "This secret has fewer than 12 characters: it can be guessed.",
-      fix: "Write at least 16 random characters.",
-    });
+  const weakness = secretWeakness(secret.value, [name]);
+  const advice = "Write at least 16 random characters.";
+  const at = findings.valueSpot(secret);
+  if (weakness === "empty") {
+    findings.error(at, { rule: "secret-default", message: "This secret is empty.", fix: advice });
+  } else if (weakness === "well-known") {
+    const message = "This secret is a well-known default or the account's own name.";
+    findings.error(at, { rule: "secret-default", message, fix: advice });
+  } else if (weakness === "short") {
+    const message = `This secret has fewer than ${String(shortestSecret)} characters: it can be guessed.`;
+    findings.warning(at, { rule: "secret-short", message, fix: advice });
+  } else if (weakness === "guessable") {
+    const message =
+      "This secret is made of words, names, dates, repetitions or sequences: it can be guessed.";
+    findings.warning(at, { rule: "secret-guessable", message, fix: advice });
   }
 }

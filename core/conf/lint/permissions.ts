@@ -1,11 +1,46 @@
 /** The classes of AMI's read and write permissions (main/manager.c, perms), `all` and `none` last. */
-export const permissionClasses: readonly string[] = (
-  "system call log verbose command agent user config dtmf reporting cdr dialplan originate agi cc aoc test security " +
-  "message all none"
-).split(" ");
+export const permissionClasses = [
+  "system",
+  "call",
+  "log",
+  "verbose",
+  "command",
+  "agent",
+  "user",
+  "config",
+  "dtmf",
+  "reporting",
+  "cdr",
+  "dialplan",
+  "originate",
+  "agi",
+  "cc",
+  "aoc",
+  "test",
+  "security",
+  "message",
+  "all",
+  "none",
+] as const;
 
-/** Classes whose write permission amounts to running code on the server (asterisk-facts.md, section E). */
-export const codeExecutionClasses: ReadonlySet<string> = new Set(["command", "config", "originate", "all"]);
+/** A class of AMI. */
+export type PermissionClass = (typeof permissionClasses)[number];
+
+export function isPermissionClass(text: string): text is PermissionClass {
+  return (permissionClasses as readonly string[]).includes(text);
+}
+
+/**
+ * How write permission for a class runs code on the server, in words that follow "it"; main/manager.c, apps/app_mixmonitor.c
+ * and res/res_agi.c. Of the classes that are not here, `originate` did so too until CVE-2024-42365 was mended.
+ */
+export const codeExecution: Readonly<Partial<Record<PermissionClass, string>>> = {
+  all: "is every class",
+  command: "runs commands of the console, which change the dialplan and load modules",
+  config: "writes any .conf file, the dialplan too",
+  system: "runs shell commands (MixMonitor), loads modules and reads every secret of the configuration",
+  agi: "runs AGI commands, and with them System(), in calls that are in AsyncAGI",
+};
 
 /** One token of a read or write value, with where it stands. */
 export interface PermissionToken {

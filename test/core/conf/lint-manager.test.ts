@@ -1,4 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
+import { effectiveView, filesOf } from "../../../core/conf/index.ts";
+import { readListener } from "../../../core/conf/lint/manager-listener.ts";
 import { brief, check, diagnose, mended } from "./lint-helpers.ts";
 
 const file = "manager.conf";
@@ -40,6 +42,25 @@ test("the sample of the project's own requirements: the user is deleted, and AMI
   const after = mended(file, sample);
   expect(after).toContain("255.255.255.255 ; Put");
   expect(check(file, after)).toContain("5:12-19 warning bindaddr-any");
+});
+
+test("who can reach AMI, as the policy of accounts asks", () => {
+  const read = (text: string, isWhole = true) =>
+    readListener(isWhole, effectiveView(file, filesOf(new Map([[file, Buffer.from(text)]]))).sections[0]);
+  const open = { reach: "everywhere", IPv6: true, TLS: false, web: false };
+  expect(read("[general]\nenabled=yes\n")).toEqual(open);
+  expect(read("[general]\nenabled=yes\nbindaddr=0.0.0.0\n")).toEqual({ ...open, IPv6: false });
+  expect(read("[general]\nenabled=yes\nbindaddr=127.0.0.1 # x\n")).toEqual(open);
+  expect(read("[general]\nenabled=yes\ntlsenable=yes\nwebenabled=yes\n")).toEqual({
+    ...open,
+    TLS: true,
+    web: true,
+  });
+  expect(read("[general]\nenabled=yes\nbindaddr=::1\n")).toEqual({ ...open, reach: "loopback" });
+  expect(read("[general]\nenabled=yes\nbindaddr=10.0.0.1\n")).toMatchObject({ reach: "one-address" });
+  expect(read("[general]\nwebenabled=yes\n")).toMatchObject({ reach: "off", web: false });
+  expect(read("")).toMatchObject({ reach: "off" });
+  expect(read("", false)).toMatchObject({ reach: "unknown" });
 });
 
 describe("the listener", () => {
@@ -220,6 +241,8 @@ describe("permissions", () => {
     ["read=\nwrite=none\n", []],
     ["write=call,command\n", ["3:7-19 warning privileged-write"]],
     ["write=all\n", ["3:7-10 warning privileged-write"]],
+    ["write=system,reporting\n", ["3:7-23 warning privileged-write"]],
+    ["write=agi\n", ["3:7-10 warning privileged-write"]],
   ])("%j", (lines, expected) => {
     expect(account(lines)).toEqual(expected);
   });
@@ -241,6 +264,9 @@ describe("secrets", () => {
     expect(check(file, "[LongUserName1]\nsecret=longusername1\n")).toEqual(["2:8-21 error secret-default"]);
     expect(check(file, "[u]\nsecret=\n")).toEqual(["2:8-9 error secret-default"]);
     expect(check(file, "[u]\nsecret=Ahf3ohSh\n")).toEqual(["2:8-16 warning secret-short"]);
+    expect(check(file, "[u]\nsecret=Summer2024!Summer\n")).toEqual(["2:8-25 warning secret-guessable"]);
+    expect(check(file, "[panel]\nsecret=panelpanelpanel\n")).toEqual(["2:8-23 warning secret-guessable"]);
+    expect(check(file, "[u]\nsecret=0d4c9be1f7a25e38\n")).toEqual([]);
     expect(check(file, "[u]\nread=call\n")).toEqual(["1:1-4 warning secret-missing"]);
   });
 
