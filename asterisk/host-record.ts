@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AsteriskIacError } from "../core/errors.ts";
+import { recordedOwnership } from "../core/ownership.ts";
 import type { Host } from "./host.ts";
 import { ask } from "./transaction-answer.ts";
 import { RECORD_SCRIPT, STATE_SCRIPT } from "./transaction-scripts.ts";
@@ -14,6 +15,8 @@ export const hostFile = z.object({
   mode: z.string().optional(),
   /** `user:group`. */
   owner: z.string().optional(),
+  /** Who owns what in it, where resources do. */
+  ownership: recordedOwnership.optional(),
 });
 /** One file, as it was left there by the write that recorded it. */
 export type HostFile = z.infer<typeof hostFile>;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { AsteriskIacError } from "../core/errors.ts";
 import { contentHash } from "../core/record.ts";
 import { applyFields, hostFile } from "./host-record.ts";
+import type { HostRecord } from "./host-record.ts";
 import type { Host } from "./host.ts";
 import { pathFromBytes } from "./path-bytes.ts";
 import { ask } from "./transaction-answer.ts";
@@ -83,12 +84,17 @@ export async function readKept(
   return { kept: index, contents };
 }
 
-/** Lets go of the oldest applies beyond the bounds, but never of the newest bytes of a path. */
+/**
+ * Lets go of the oldest applies beyond the bounds, but never of the newest bytes of a path, nor of what the record needs to
+ * put back what resources changed.
+ */
 export async function pruneKept(
   host: Host,
   where: { configDirectory: string; spoolDirectory: string },
+  record: HostRecord,
 ): Promise<void> {
-  const args = toPrune(await listKept(host, where.spoolDirectory));
+  const needed = new Set(Object.values(record.files).map(({ ownership }) => ownership?.original));
+  const args = toPrune(await listKept(host, where.spoolDirectory)).filter((id) => !needed.has(id));
   if (args.length > 0) await ask(host, PRUNE_SCRIPT, { ...where, args });
 }
 

@@ -56,9 +56,9 @@ most=$1
 shift
 sizes() { while [ $# -ge 3 ]; do wc -c <"$1"; shift 3; done; }
 was= tries=0
-while is=$(sizes "$@" 2>/dev/null); [ "$is" != "$was" ] && [ "$tries" -lt 20 ]; do
+while is=$(sizes "$@" 2>/dev/null); [ "$is" != "$was" ] && [ "$tries" -lt 40 ]; do
   was=$is tries=$((tries + 1))
-  sleep 0.1 2>/dev/null || sleep 1
+  sleep 0.05 2>/dev/null || { sleep 1; tries=$((tries + 19)); }
 done
 while [ $# -ge 3 ]; do
   file=$1 inode=$2 size=$3

@@ -195,7 +195,8 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
 
 function writeFailed(stage: string, path: string, { stderr, ...about }: Circumstances): AsteriskIacError {
   const inRoom = stage === "spool";
-  const named = /'?(?:\.\/)?\.asterisk-iac-[^/']+\/([^/'\n]+)'/.exec(reasonLine(stderr))?.[1];
+  const inStage = /'?(?:\.\/)?\.asterisk-iac-[^/']+\/([^/'\n]+)'/.exec(reasonLine(stderr));
+  const named = (inStage ?? /^tar: (.+): (?:Wrote|Cannot) /m.exec(stderr))?.[1];
   const target = named === undefined || path.endsWith(`/${named}`) ? shown(path) : posix.join(path, named);
   const file = inRoom ? path : `${about.configDirectory}/${target}`;
   const left = about.left.length === 0 ? "" : ` Left as somebody else wrote it: ${about.left.join(", ")}.`;

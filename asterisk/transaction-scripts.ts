@@ -1,12 +1,14 @@
 import { COMMON } from "./transaction-shell.ts";
 
 /**
- * `$3` id, `$4` generation, `$5` the manifest's size; standard input: the manifest, then the contents in its order. Prints
+ * `$3` id, `$4` generation, `$5` the manifest's size, `$6` `together` where tar can take the contents; standard input: the
+ * manifest, an empty archive of tar, then the contents in the manifest's order as its entries. Prints
  * `record` and its text, `before` and `after` and lines of stat (size, mode, numbers and names of owner and group) in the
  * manifest's order, `kept`, how many applies are kept and their size in KiB, and `staged`.
  */
 export const STAGE_SCRIPT = `${COMMON}
-attributes=$(cp --attributes-only --help >/dev/null 2>&1 && echo mode,ownership,xattr)
+attributes=
+cp --attributes-only --help >/dev/null 2>&1 && attributes=mode,ownership,xattr
 [ -e /sys/fs/selinux/enforce ] && [ -n "$attributes" ] && attributes=$attributes,context
 
 make_directories() {
@@ -29,7 +31,21 @@ stage_file() {
   unmoved
   [ "$op" = w ] || return 0
   [ -d "$stage" ] || mkdir -m 0700 "$stage" || fail failed stage "$path"
-  { take "$size" >"$stage/$name"; } || fail failed stage "$path"
+  [ -z "$together" ] || return 0
+  entry_size
+  take "$word" >"$open/entries" || fail failed spool "$open"
+  { tail -c +513 "$open/entries" | head -c "$size" >"$stage/$name"; } || fail failed stage "$path"
+}
+entry_size() { [ "$op" = w ] && word=$((512 + (size + 511) / 512 * 512)); }
+# One process for all files of a directory, and not one for each.
+unpack() {
+  total=0
+  for each do total=$((total + each)); done
+  take "$total" >"$open/entries" || fail failed spool "$open"
+  tar -xmof "$open/entries" -C "$stage" && return
+  # Where tar says only how much it wrote, this says why.
+  cat "$open/entries" >"$stage/entries"
+  fail failed stage "$astray"
 }
 as_replaced() {
   if [ -n "$attributes" ]; then cp --attributes-only "--preserve=$attributes" -- "$@" "$stage/" || unlike=yes; return; fi
@@ -60,15 +76,23 @@ of_transaction "$3"
 mkdir -- "$open" && take "$5" >"$open/manifest" || fail failed spool "$open"
 of_transaction "$3"
 make_directories
+together=
+take 1024 >"$open/entries" || fail failed spool "$open"
+[ "$6" = together ] && tar -xmof "$open/entries" 2>/dev/null && together=yes
 each_file stage_file gone_astray
+[ -z "$together" ] || each_group entry_size unpack || fail astray "$astray"
+rm -f -- "$open/entries"
 each_group replaced as_replaced && each_group created as_directory && each_file as_asked || fail astray "$astray"
 unequal=torn && each_group staged_hash check || fail astray "$astray"
 unequal=changed && each_group old_hash check || fail astray "$astray"
 each_group written sync || fail failed stage "$astray"
-out record "$([ -e "$room/record" ] && cat "$room/record")"
+record=
+[ ! -e "$room/record" ] || record=$(cat "$room/record")
+out record "$record"
 out before "$(each_group had about)" after "$(each_group written about)"
 set -- "$room"/kept/*/
-out kept $# "$(du -sk "$room/kept" | cut -f 1)"
+size=$(du -sk "$room/kept")
+out kept $# "\${size%%[!0-9]*}"
 out staged "$unlike"
 `;
 

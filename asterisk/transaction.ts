@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { AsteriskIacError } from "../core/errors.ts";
+import type { RecordedOwnership } from "../core/ownership.ts";
 import type { ContentHash } from "../core/record.ts";
 import type { Host } from "./host.ts";
 import { formatHostRecord, parseHostRecord } from "./host-record.ts";
@@ -10,6 +11,7 @@ import { ask } from "./transaction-answer.ts";
 import type { Answer } from "./transaction-answer.ts";
 import { formatManifest, manifestOf } from "./transaction-manifest.ts";
 import type { HashedOperation, Operation } from "./transaction-manifest.ts";
+import { packEntries } from "./transaction-entries.ts";
 import { ABANDON_SCRIPT, COMMIT_SCRIPT, RECOVER_SCRIPT, STAGE_SCRIPT } from "./transaction-scripts.ts";
 
 /** A file to write, by its path below the configuration directory. Directories that are missing are made. */
@@ -44,6 +46,16 @@ export interface Transaction {
   readonly record: Omit<HostRecord, "generation">;
   /** What the record shall say of a file of this transaction instead (null: nothing), when it is undoing another. */
   readonly recordedFiles?: ReadonlyMap<string, HostFile | null>;
+  /** What the record shall say of who owns what, by path: of files that are written, and of others. */
+  readonly owned?: ReadonlyMap<string, OwnedFileRecord>;
+}
+
+/** Without `ownership` nobody owns anything any more; with `isOurs` the file stays recorded all the same. */
+export interface OwnedFileRecord {
+  readonly ownership?: RecordedOwnership;
+  readonly isOurs: boolean;
+  /** Of what is there, where it is not written. */
+  readonly hash: ContentHash | null;
 }
 
 export interface Applied {
@@ -81,7 +93,7 @@ export async function applyTransaction(host: Host, transaction: Transaction): Pr
     for (const move of moves) refuseOther(move, answer, configDirectory);
     const text = answer.one("record")?.[0] ?? "";
     const previous = text === "" ? undefined : parseHostRecord(text, spoolDirectory);
-    record = recordOf(transaction, moves);
+    record = recordOf(id, transaction, moves);
     kept = keptOf(id, record, previous, moves);
   } catch (error) {
     await ask(host, ABANDON_SCRIPT, { configDirectory, spoolDirectory, args: [id] });
@@ -96,7 +108,7 @@ export async function applyTransaction(host: Host, transaction: Transaction): Pr
     stdin: Buffer.concat([recordText, index]),
   });
   const [count, size] = answer.one("kept") ?? [];
-  if (Number(count) >= MAX_KEPT || Number(size) >= MAX_KEPT_KIB) await pruneKept(host, transaction);
+  if (Number(count) >= MAX_KEPT || Number(size) >= MAX_KEPT_KIB) await pruneKept(host, transaction, record);
   return { generation: record.generation, kept: id, record };
 }
 
@@ -138,12 +150,12 @@ async function stage(
   id: string,
 ): Promise<Answer> {
   const manifest = formatManifest(operations);
-  const contents = operations.flatMap(({ bytes }) => (bytes === undefined ? [] : [bytes]));
+  const { entries, together } = packEntries(operations);
   return ask(host, STAGE_SCRIPT, {
     configDirectory,
     spoolDirectory,
-    args: [id, String(generation), String(manifest.length)],
-    stdin: Buffer.concat([manifest, ...contents]),
+    args: [id, String(generation), String(manifest.length), together ? "together" : "apart"],
+    stdin: Buffer.concat([manifest, ...entries]),
   });
 }
 
@@ -214,7 +226,8 @@ function unlikeLine({ stderr }: Answer, path: string): string | undefined {
   return lines.find((line) => line.includes(`/${name}'`)) ?? lines.find((line) => !line.includes("'"));
 }
 
-function recordOf({ generation, record, recordedFiles }: Transaction, moves: readonly Move[]): HostRecord {
+function recordOf(id: string, transaction: Transaction, moves: readonly Move[]): HostRecord {
+  const { generation, record, recordedFiles } = transaction;
   const files = new Map(Object.entries(record.files));
   for (const { operation, after } of moves) {
     const { path, hash } = operation;
@@ -225,6 +238,19 @@ function recordOf({ generation, record, recordedFiles }: Transaction, moves: rea
     const recorded = recordedFiles?.has(path) === true ? (recordedFiles.get(path) ?? null) : written;
     if (recorded === null) files.delete(path);
     else files.set(path, recorded);
+  }
+  for (const [path, owned] of transaction.owned ?? []) {
+    const move = moves.find(({ operation }) => operation.path === path);
+    const file = files.get(path) ?? { hash: owned.hash, generation: generation + 1 };
+    if (owned.ownership !== undefined) {
+      const original = move?.before === undefined ? null : id;
+      const { ownership } = owned;
+      const isFirst = move !== undefined && ownership.original === undefined;
+      files.set(path, { ...file, ownership: isFirst ? { ...ownership, original } : ownership });
+    } else if (owned.isOurs) {
+      const { ownership: _, ...rest } = file;
+      files.set(path, rest);
+    } else files.delete(path);
   }
   return { ...record, generation: generation + 1, files: Object.fromEntries(files) };
 }

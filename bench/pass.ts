@@ -29,6 +29,8 @@ export async function benchPass(rounds = 9): Promise<PassFigures> {
       name,
       spec: resource.spec,
       source: new DirectorySource(sourceDirectory),
+      accounts: [],
+      files: [],
     }));
     if (server === undefined) throw new Error("the lab declares no server");
     await withPass(server, secrets, { seen: new SeenServers(), importing: true }, importServer);

@@ -43,7 +43,13 @@ export async function withLab<T>(count: number, work: (lab: BenchLab) => Promise
         const one = declared.get(lab.name);
         if (one === undefined) throw new Error(`the lab does not declare ${lab.name}`);
         const { sourceDirectory: source, resource } = one;
-        const declaration = { name: lab.name, spec: resource.spec, source: new DirectorySource(source) };
+        const declaration = {
+          name: lab.name,
+          spec: resource.spec,
+          source: new DirectorySource(source),
+          accounts: [],
+          files: [],
+        };
         return { lab, declaration, source };
       }),
     });

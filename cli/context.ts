@@ -24,11 +24,17 @@ export interface ServerContext {
   readonly output: OutputFormat;
   /** Whether the manifests, read again, still say the same of a server. */
   readonly stillDeclared: (name: string) => Promise<boolean>;
+  /** The manifest that declares a server. */
+  readonly manifestOf: (name: string) => string;
 }
 
 /** Reads the manifests and picks the named servers, all of them without names. */
 export async function serverContext(command: Command, names: readonly string[]): Promise<ServerContext> {
-  const options = command.optsWithGlobals<GlobalOptions>();
+  return contextOf(command.optsWithGlobals<GlobalOptions>(), names);
+}
+
+/** The same, of options that are given otherwise. */
+export async function contextOf(options: GlobalOptions, names: readonly string[]): Promise<ServerContext> {
   const files = options.filename ?? ["."];
   const manifests = await loadManifests(files);
   if (manifests.servers.length === 0) {
@@ -49,12 +55,18 @@ export async function serverContext(command: Command, names: readonly string[]):
       name,
       spec: resource.spec,
       source: new DirectorySource(sourceDirectory),
+      ...manifests.resourcesOf(name),
     })),
     secrets: new SecretDirectory(options.secrets ?? join(manifests.directory, "secrets"), manifests.secrets),
     output: options.output,
+    manifestOf: (name) => known.get(name)?.file ?? "",
     stillDeclared: async (name) => {
-      const now = (await loadManifests(files)).servers.find((server) => server.name === name);
-      return isDeepStrictEqual(now?.resource, known.get(name)?.resource);
+      const now = await loadManifests(files);
+      const server = now.servers.find((each) => each.name === name);
+      return (
+        isDeepStrictEqual(server?.resource, known.get(name)?.resource) &&
+        isDeepStrictEqual(now.resourcesOf(name), manifests.resourcesOf(name))
+      );
     },
   };
 }

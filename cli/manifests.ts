@@ -3,9 +3,11 @@ import { dirname, join, resolve } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Document } from "yaml";
 import { LineCounter, isMap, parseAllDocuments } from "yaml";
-import { AsteriskIacError } from "../core/errors.ts";
-import type { AsteriskServer } from "../core/resource/index.ts";
-import { asteriskServer } from "../core/resource/index.ts";
+import type { ZodType } from "zod";
+import { AsteriskIacError, messageOf } from "../core/errors.ts";
+import type { AMIAccount, AsteriskServer, ConfFile } from "../core/resource/index.ts";
+import { amiAccount, asteriskServer, confFile, mistakesOf } from "../core/resource/index.ts";
+import type { ServerResources } from "../engine/session.ts";
 import type { Secret } from "../engine/secrets.ts";
 
 /** A declared server with the place that relative paths in it are relative to. */
@@ -21,6 +23,7 @@ export interface DeclaredServer {
 
 export interface Manifests {
   readonly servers: readonly DeclaredServer[];
+  readonly resourcesOf: (server: string) => ServerResources;
   /** `kind: Secret` documents. */
   readonly secrets: ReadonlyMap<string, Secret>;
   /** The directory of the first manifest: `secrets/` in it is the default for `--secrets`. */
@@ -45,18 +48,61 @@ export async function loadManifests(names: readonly string[]): Promise<Manifests
   const mistakes: Mistake[] = [];
   const servers = new Map<string, DeclaredServer>();
   const secrets = new Map<string, Secret>();
+  const accounts = new Map<string, Declared<AMIAccount>>();
+  const confFiles = new Map<string, Declared<ConfFile>>();
   for (const file of files) {
     const text = await readText(file);
     const lines = new LineCounter();
     for (const document of parseAllDocuments(text, { lineCounter: lines })) {
       if (!("errors" in document)) continue;
-      readDocument(document, { file, lines, mistakes, servers, secrets });
+      readDocument(document, { file, lines, mistakes, servers, secrets, accounts, confFiles });
     }
   }
+  for (const { resource, file, line } of [...accounts.values(), ...confFiles.values()]) {
+    const { name } = resource.spec.serverRef;
+    if (servers.has(name)) continue;
+    const message = `serverRef.name: no AsteriskServer is called ${name}`;
+    mistakes.push({ file, line, message });
+  }
+  const contents = await readContents([...confFiles.values()], mistakes);
   if (mistakes.length > 0) throw invalid(mistakes);
   const [first = "."] = names;
   const directory = (await stat(first)).isDirectory() ? resolve(first) : dirname(resolve(first));
-  return { servers: [...servers.values()], secrets, directory };
+  const of = <T extends AMIAccount | ConfFile>(all: Map<string, Declared<T>>, server: string): T[] =>
+    [...all.values()].map(({ resource }) => resource).filter(({ spec }) => spec.serverRef.name === server);
+  return {
+    servers: [...servers.values()],
+    secrets,
+    directory,
+    resourcesOf: (server) => ({
+      accounts: of(accounts, server).map(({ metadata: { name }, spec }) => ({ name, spec })),
+      files: of(confFiles, server).map(({ metadata: { name }, spec }) => {
+        const content = contents.get(name);
+        return { name, spec, ...(content === undefined ? {} : { content }) };
+      }),
+    }),
+  };
+}
+
+/** The contents that ConfFiles take from files beside their manifests. */
+async function readContents(
+  files: readonly Declared<ConfFile>[],
+  mistakes: Mistake[],
+): Promise<ReadonlyMap<string, Buffer>> {
+  const contents = new Map<string, Buffer>();
+  for (const { resource, file, line } of files) {
+    const { contentFrom } = resource.spec;
+    if (contentFrom?.configMapKeyRef !== undefined)
+      mistakes.push({ file, line, message: "contentFrom.configMapKeyRef: is for Kubernetes; use file" });
+    if (contentFrom?.file === undefined) continue;
+    const from = resolve(dirname(file), contentFrom.file);
+    try {
+      contents.set(resource.metadata.name, await readFile(from));
+    } catch (cause) {
+      mistakes.push({ file, line, message: `contentFrom.file: ${from} can't be read (${messageOf(cause)})` });
+    }
+  }
+  return contents;
 }
 
 async function manifestFiles(name: string): Promise<string[]> {
@@ -87,6 +133,15 @@ interface Reading {
   readonly mistakes: Mistake[];
   readonly servers: Map<string, DeclaredServer>;
   readonly secrets: Map<string, Secret>;
+  readonly accounts: Map<string, Declared<AMIAccount>>;
+  readonly confFiles: Map<string, Declared<ConfFile>>;
+}
+
+/** A resource with the manifest and the line where its document begins. */
+interface Declared<T> {
+  readonly resource: T;
+  readonly file: string;
+  readonly line: number;
 }
 
 function readDocument(document: Document.Parsed, reading: Reading): void {
@@ -104,48 +159,60 @@ function readDocument(document: Document.Parsed, reading: Reading): void {
   const kind: unknown = document.get("kind");
   if (apiVersion === "v1" && kind === "Secret") return readSecret(document, reading);
   if (typeof apiVersion !== "string" || !apiVersion.startsWith(group)) return;
-  if (kind !== "AsteriskServer") {
-    mistakes.push({
-      file,
-      line: lineOf(document, ["kind"], lines),
-      message: `kind: is not a kind of ${group} that this version knows (AsteriskServer)`,
-    });
-    return;
+  switch (kind) {
+    case "AsteriskServer":
+      return readServer(document, reading);
+    case "AMIAccount":
+      return void readNew(document, amiAccount, reading.accounts, reading);
+    case "ConfFile":
+      return void readNew(document, confFile, reading.confFiles, reading);
+    default:
+      mistakes.push({
+        file,
+        line: lineOf(document, ["kind"], lines),
+        message: `kind: is not a kind of ${group} that this version knows (AsteriskServer, AMIAccount, ConfFile)`,
+      });
   }
-  readServer(document, reading);
 }
 
-function readServer(document: Document.Parsed, { file, lines, mistakes, servers }: Reading): void {
-  const parsed = asteriskServer.safeParse(document.toJS());
+/** A resource of a kind, unless it is wrong, or was read before. */
+function readNew<T extends { kind: string; metadata: { name: string } }>(
+  document: Document.Parsed,
+  schema: ZodType<T>,
+  known: Map<string, Declared<T>>,
+  { file, lines, mistakes }: Reading,
+): Declared<T> | undefined {
+  const parsed = schema.safeParse(document.toJS());
   if (!parsed.success) {
-    for (const issue of parsed.error.issues) {
-      const paths =
-        issue.code === "unrecognized_keys" ? issue.keys.map((key) => [...issue.path, key]) : [issue.path];
-      const message =
-        issue.code === "unrecognized_keys" ? "is not a field that this version knows" : issue.message;
-      for (const path of paths.map((keys) => keys.map(String))) {
-        mistakes.push({
-          file,
-          line: lineOf(document, path, lines),
-          message: `${path.join(".") || "document"}: ${message}`,
-        });
-      }
+    for (const { path, message } of mistakesOf(parsed.error)) {
+      const line = lineOf(document, path, lines);
+      mistakes.push({ file, line, message: `${path.join(".") || "document"}: ${message}` });
     }
-    return;
+    return undefined;
   }
   const resource = parsed.data;
   const { name } = resource.metadata;
   const line = lineOf(document, [], lines);
-  const other = servers.get(name);
-  if (other !== undefined) {
-    if (isDeepStrictEqual(other.resource, resource)) return;
-    mistakes.push({
-      file,
-      line,
-      message: `AsteriskServer ${name} is declared differently at ${other.file}:${other.line}`,
-    });
-    return;
+  const other = known.get(name);
+  if (other === undefined) {
+    const declared = { resource, file, line };
+    known.set(name, declared);
+    return declared;
   }
+  if (!isDeepStrictEqual(other.resource, resource)) {
+    const message = `${resource.kind} ${name} is declared differently at ${other.file}:${other.line}`;
+    mistakes.push({ file, line, message });
+  }
+  return undefined;
+}
+
+function readServer(document: Document.Parsed, reading: Reading): void {
+  const { file, mistakes, servers } = reading;
+  const read = new Map([...servers].map(([name, declared]) => [name, declared as Declared<AsteriskServer>]));
+  const declared = readNew(document, asteriskServer, read, reading);
+  if (declared === undefined) return;
+  const { resource, line } = declared;
+  const { name } = resource.metadata;
   const sourceDirectory = resolve(dirname(file), resource.spec.source?.directory ?? join("source", name));
   for (const declared of servers.values()) {
     if (declared.sourceDirectory !== sourceDirectory) continue;

@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { Argument, Command, Option } from "commander";
 import { addBackupsCommands } from "./commands/backups.ts";
+import { addAccountCommands } from "./commands/account.ts";
 import { addApplyCommands } from "./commands/apply.ts";
+import { addBootstrapCommand } from "./commands/bootstrap.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
 import { addConfCommands } from "./commands/conf.ts";
 import { addImportCommand } from "./commands/import.ts";
@@ -59,9 +61,11 @@ Examples:
     );
   for (const add of [
     addTestCommand,
+    addBootstrapCommand,
     addImportCommand,
     addPlanCommand,
     addApplyCommands,
+    addAccountCommands,
     addBackupsCommands,
     addStatusCommand,
     addWatchCommand,

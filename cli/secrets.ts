@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { appendFile, link, mkdir, open, readFile, readdir, rm, stat } from "node:fs/promises";
+import { appendFile, link, mkdir, open, readFile, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
 import { AsteriskIacError, hasErrorCode } from "../core/errors.ts";
@@ -47,34 +47,64 @@ export class SecretDirectory implements SecretStore {
   async readOrCreate(name: string, key: string, make: () => Buffer): Promise<Buffer> {
     const document = this.#documents.get(name)?.get(key);
     if (document !== undefined) return document;
-    const folder = join(this.#directory, name);
-    const file = join(folder, key);
+    const file = join(this.#directory, name, key);
     const present = await readFile(file).catch(() => undefined);
     if (present !== undefined) return present;
-    const temporary = join(folder, `.${key}-${randomBytes(8).toString("hex")}`);
-    try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
-      await handle.writeFile(make());
-      await handle.sync();
-      await handle.close();
+    await this.#store(name, key, make(), async (temporary) => {
       // link(2) leaves the file of a run that came first.
       await link(temporary, file).catch((cause: unknown) => {
         if (!hasErrorCode(cause, "EEXIST")) throw cause;
       });
+    });
+    return readFile(file);
+  }
+
+  async write(name: string, key: string, value: Buffer): Promise<void> {
+    this.#refuseDocument(name);
+    await this.#store(name, key, value, (temporary) => rename(temporary, join(this.#directory, name, key)));
+  }
+
+  async remove(name: string, key: string): Promise<void> {
+    this.#refuseDocument(name);
+    await rm(join(this.#directory, name, key), { force: true });
+  }
+
+  /** A secret that stands in a manifest is the user's to change. */
+  #refuseDocument(name: string): void {
+    if (!this.#documents.has(name)) return;
+    throw new AsteriskIacError(
+      "SecretMissing",
+      `the secret ${name} is a document of the manifests, and is not written`,
+      {
+        hint: `Move it to ${join(this.#directory, name)}, one file a key.`,
+      },
+    );
+  }
+
+  /** Writes a value durably beside its place, and has `settle` put it there. */
+  async #store(
+    name: string,
+    key: string,
+    value: Buffer,
+    settle: (temporary: string) => Promise<void>,
+  ): Promise<void> {
+    const folder = join(this.#directory, name);
+    const temporary = join(folder, `.${key}-${randomBytes(8).toString("hex")}`);
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const handle = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600);
+      await handle.writeFile(value);
+      await handle.sync();
+      await handle.close();
+      await settle(temporary);
     } catch (cause) {
-      throw new AsteriskIacError(
-        "SecretMissing",
-        `the secret ${name} has no key ${key}, and ${file} can't be made`,
-        {
-          cause,
-          hint: "Make the secrets' folder writable for this first run, or name another with --secrets.",
-        },
-      );
+      throw new AsteriskIacError("SecretMissing", `${join(folder, key)} can't be written`, {
+        cause,
+        hint: "Make the secrets' folder writable, or name another with --secrets.",
+      });
     } finally {
       await rm(temporary, { force: true });
     }
-    return readFile(file);
   }
 
   async appendLine(name: string, key: string, line: string): Promise<void> {

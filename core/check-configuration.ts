@@ -21,7 +21,7 @@ export interface CheckInput {
 /**
  * What stands against writing files: every error that they bring with them, in themselves or elsewhere (an include that
  * loses its file), but none that was there before (decision 4); and a manager.conf that would shut AMI down, which a reload does not undo: Asterisk 16
- * listens no more, 22 may deadlock. Pure; sorted as lint sorts.
+ * listens no more, 22 may deadlock; and any change of it while an account has a setvar. Pure; sorted as lint sorts.
  */
 export function checkConfiguration({ before, after, views }: CheckInput): ConfigurationError[] {
   const known = new Set(before.map(keyOf));
@@ -34,10 +34,20 @@ export function checkConfiguration({ before, after, views }: CheckInput): Config
       message: `${message} ${fix}`,
     }));
   const manager = views?.get("manager.conf");
-  return manager !== undefined && isEnabled(manager.before) && !isEnabled(manager.after)
-    ? [...errors, { file: "manager.conf", line: 0, message: shutDown }]
-    : errors;
+  if (manager === undefined) return errors;
+  if (isEnabled(manager.before) && !isEnabled(manager.after))
+    errors.push({ file: "manager.conf", line: 0, message: shutDown });
+  for (const { name, file, line, template, variables } of manager.before) {
+    if (template || !variables.some((variable) => variable.name.toLowerCase() === "setvar")) continue;
+    errors.push({ file, line, message: `The account [${name}] has a setvar. ${setvarCrash}` });
+  }
+  return errors;
 }
+
+/** Seen on 16.28 and 22.10.1, docs/ami-classes.md: __init_manager frees chanvars at a reload and keeps the pointer. */
+const setvarCrash =
+  "A reload of a changed manager.conf makes Asterisk use freed memory then, and it can crash with all calls. Take the " +
+  "setvar out on the server, restart Asterisk, and apply again.";
 
 const shutDown =
   "This would disable AMI, through which Asterisk is reloaded and watched; no reload brings it back. Keep `enabled = yes` " +

@@ -38,7 +38,7 @@ export type Side = "source" | "server";
  *
  * - `InSync`: both sides and the record agree.
  * - `Write`: `to` gets the other side's bytes. `cause` tells a declared change from a drift that is corrected, and both
- *   from what a person took.
+ *   from what a person took; `owned`: only what resources own in the file changes.
  * - `Remove`: gone from the side of truth and removed from `to`.
  * - `Record`: both sides are equal and the record is not: only the record changes.
  * - `Drift`: `to` moved away and is only reported (`drift: Report`).
@@ -55,7 +55,7 @@ export type Change =
       readonly kind: "Write";
       readonly path: string;
       readonly to: Side;
-      readonly cause: "change" | "drift" | "taken";
+      readonly cause: "change" | "drift" | "taken" | "owned";
       readonly creates: boolean;
     }
   | { readonly kind: "Remove"; readonly path: string; readonly to: Side }
@@ -64,7 +64,7 @@ export type Change =
   | {
       readonly kind: "Conflict";
       readonly path: string;
-      readonly why: "both-moved" | "moved-and-gone" | "never-recorded";
+      readonly why: "both-moved" | "moved-and-gone" | "never-recorded" | "owned-keys";
     }
   | {
       readonly kind: "Unmanaged";

@@ -11,6 +11,9 @@ export type ErrorCode =
   | "SecretMissing"
   | "PathRefused"
   | "ConfInvalid"
+  | "PolicyRefused"
+  | "OwnedTwice"
+  | "DirectionRefused"
   // reaching a server
   | "Unreachable"
   | "TimedOut"

@@ -1,6 +1,8 @@
 /** Which files a module of Asterisk opens, and what they include: a fragment is judged by the roots that read it. */
+import { viewOf } from "./conf/document.ts";
 import type { ConfFiles, EffectiveView, LoadOptions } from "./conf/index.ts";
-import { effectiveView } from "./conf/index.ts";
+import type { Load } from "./conf/load.ts";
+import { loadOnce } from "./conf/load.ts";
 import { isConf, isKnownRoot } from "./conf/lint/roots.ts";
 import { comparePaths } from "./record.ts";
 
@@ -19,15 +21,17 @@ export interface IncludeGraph {
  * root includes, and where such files include each other in a circle, all that the first of them does not reach. Pure
  * but for the reader.
  * @param paths of all files, below the configuration directory
+ * @param load for those who loaded them already, with the same options
  */
 export function includeGraph(
   files: ConfFiles,
   paths: Iterable<string>,
   options: LoadOptions = {},
+  load: Load = loadOnce(files, options),
 ): IncludeGraph {
   const views = new Map<string, EffectiveView>();
   const view = (root: string): EffectiveView => {
-    const known = views.get(root) ?? effectiveView(root, files, options);
+    const known = views.get(root) ?? viewOf(load(root));
     views.set(root, known);
     return known;
   };
@@ -35,14 +39,14 @@ export function includeGraph(
   const roots: string[] = [];
   const take = (root: string): void => {
     roots.push(root);
-    for (const path of new Set([root, ...view(root).included])) {
+    for (const path of new Set([root, ...load(root).included])) {
       readBy.set(path, [...(readBy.get(path) ?? []), root]);
     }
   };
   const all = [...paths].filter(isConf).sort(comparePaths);
   all.filter(isKnownRoot).forEach(take);
   const rest = all.filter((path) => !readBy.has(path));
-  const included = new Set(rest.flatMap((path) => view(path).included.filter((other) => other !== path)));
+  const included = new Set(rest.flatMap((path) => load(path).included.filter((other) => other !== path)));
   rest.filter((path) => !included.has(path)).forEach(take);
   for (const path of rest) if (!readBy.has(path)) take(path);
   return {

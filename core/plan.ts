@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Change } from "./diff.ts";
 import type { EffectiveDifference } from "./difference.ts";
+import type { OwnedChange } from "./ownership.ts";
 import type { RecordedHash } from "./record.ts";
 import type { ReloadPlan } from "./reloads.ts";
 import type { UpdateDirection } from "./resource/index.ts";
@@ -24,6 +25,8 @@ export interface PlannedChange {
   /** Recorded hashes of both sides; null where the path is not there. */
   readonly sourceHash: RecordedHash | null;
   readonly serverHash: RecordedHash | null;
+  /** What happens to the keys that resources own in it; `result`: the recorded hash of what is to be written. */
+  readonly owners?: readonly (OwnedChange & { readonly result: RecordedHash | null })[];
   /** Why it is left alone although the table says otherwise: a link, a generated file, one that others need. */
   readonly blocked?: string;
   /** What Asterisk would refuse in it; such a plan is not applied. */
@@ -53,12 +56,13 @@ export type PlanParts = Omit<Plan, "inSync" | "hash">;
 /** Builds the plan with its hash. Pure. */
 export function makePlan({ changes: all, ...parts }: PlanParts): Plan {
   const changes = all.filter(({ change }) => change.kind !== "InSync");
-  const hashed = changes.map(({ change, sourceHash, serverHash, blocked, error }) => [
+  const hashed = changes.map(({ change, sourceHash, serverHash, blocked, error, owners }) => [
     change,
     sourceHash,
     serverHash,
     blocked !== undefined,
     error !== undefined,
+    ...(owners === undefined ? [] : [owners]),
   ]);
   const hash = createHash("sha256")
     .update(JSON.stringify([parts.server, parts.updateDirection ?? null, hashed]))
@@ -96,6 +100,7 @@ export function explain(change: Change): string {
     case "Record":
       return "both sides are equal; only the record is brought up to date";
     case "Write":
+      if (change.cause === "owned") return `what resources own in it is written to the ${change.to}`;
       if (change.cause === "taken")
         return `the ${other(change.to)}'s bytes were chosen and are written to the ${change.to}`;
       if (change.cause === "drift") return `drift: the ${change.to} moved away and is corrected`;
@@ -113,6 +118,7 @@ export function explain(change: Change): string {
         "both-moved": "conflict: both sides changed since they were last equal",
         "moved-and-gone": "conflict: one side changed it and the other removed it",
         "never-recorded": "conflict: both sides have it, with different bytes, and never were equal",
+        "owned-keys": "conflict: the server has other values for what a resource declares, and not from us",
       }[change.why];
     case "Unmanaged":
       return change.why === "rule"
@@ -122,6 +128,31 @@ export function explain(change: Change): string {
       return "the two sides differ and no updateDirection says which is right";
     case "Unknown":
       return `the ${change.side}'s copy can't be read`;
+  }
+}
+
+/** One sentence of what happens to what a resource owns in a file. */
+export function explainOwned({ kind, cause }: OwnedChange): string {
+  switch (kind) {
+    case "InSync":
+      return "in sync";
+    case "Record":
+      return "the server has it already; only the record is brought up to date";
+    case "Write":
+      if (cause === "taken") return "the declaration was chosen and is written to the server";
+      return cause === "drift" ? "drift: the server moved away and is corrected" : "written to the server";
+    case "Remove":
+      return "no longer declared: taken out, and what was there before comes back";
+    case "Release":
+      return "no longer declared: what is there stays, and is nobody's";
+    case "Drift":
+      return "drift: the server moved away; reported only (drift: Report)";
+    case "Left":
+      return "no longer declared, left on the server (prune: false)";
+    case "Conflict":
+      return "conflict: the server has other values, which are not from us";
+    case "Held":
+      return "no part of this plan";
   }
 }
 

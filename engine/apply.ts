@@ -1,17 +1,18 @@
-import type { Take } from "../core/diff.ts";
 import { AsteriskIacError } from "../core/errors.ts";
 import type { Allowance, Refusal } from "../core/guard.ts";
 import { guard, written } from "../core/guard.ts";
 import type { Plan } from "../core/plan.ts";
 import type { Collected } from "./collect.ts";
+import type { CompareOptions } from "./comparison.ts";
 import { collect } from "./collect.ts";
 import type { Pass } from "./pass.ts";
+import { promotePending } from "./account-secret.ts";
+import type { PreparedPlan } from "./plan.ts";
 import { preparePlan } from "./plan.ts";
 import type { ServerWrite } from "./server-write.ts";
-import { proveLastWrite, writeServer } from "./server-write.ts";
+import { hasOwnershipToRecord, proveLastWrite, writeServer } from "./server-write.ts";
 
-export interface ApplyOptions {
-  readonly take?: Take;
+export interface ApplyOptions extends CompareOptions {
   readonly allow: ReadonlySet<Allowance>;
   /** The plan that was confirmed: its hash, or the first digits of it. */
   readonly expectedHash?: string;
@@ -35,7 +36,7 @@ export interface ApplyResult {
 
 /** Plans, guards, writes, reloads, verifies and records one server: the whole flow. Throws as `compare` does. */
 export async function applyServer(pass: Pass, options: ApplyOptions): Promise<ApplyResult> {
-  const prepared = await preparePlan(pass, options.take === undefined ? {} : { take: options.take });
+  const prepared = await preparePlan(pass, options);
   const { plan, comparison, consequences } = prepared;
   // An earlier apply comes to its end first: what it wrote may not have been read by Asterisk yet.
   const late = await proveLastWrite(pass, comparison);
@@ -55,11 +56,13 @@ export async function applyServer(pass: Pass, options: ApplyOptions): Promise<Ap
   if (refusals.length > 0) return { outcome: "Refused", plan, refusals };
   if (options.stillDeclared !== undefined && !(await options.stillDeclared())) throw declarationChanged();
 
-  const server = written(plan, "server").length > 0 ? await writeServer(pass, prepared) : late?.write;
+  const isWritten = written(plan, "server").length > 0 || hasOwnershipToRecord(prepared);
+  const server = isWritten ? await writeServer(pass, prepared) : late?.write;
   if (server?.restored !== undefined) return { outcome: "RolledBack", plan, refusals, server };
   const source = await collect(pass, prepared);
   if (server === late?.write && late?.verified === false)
     return { outcome: "NotVerified", plan, refusals, server: late.write };
+  await promote(pass, prepared);
   const collected = source.written.length + source.removed.length + source.recorded.length > 0;
   return {
     outcome: server !== undefined || collected ? "Applied" : "NothingToDo",
@@ -68,6 +71,27 @@ export async function applyServer(pass: Pass, options: ApplyOptions): Promise<Ap
     ...(server === undefined ? {} : { server }),
     ...(collected ? { source } : {}),
   };
+}
+
+/** Accounts whose next secret is live now have it. */
+async function promote(
+  { secrets }: Pass,
+  { comparison: { accounts, owned }, plan }: PreparedPlan,
+): Promise<void> {
+  const done = new Set(
+    [...owned.values()].flatMap((file) =>
+      file.owned
+        .filter(({ kind }) => kind === "InSync" || kind === "Write" || kind === "Record")
+        .map(({ owner }) => owner),
+    ),
+  );
+  const blocked = new Set(
+    plan.changes.flatMap(({ blocked, owners = [] }) =>
+      blocked === undefined ? [] : owners.map(({ owner }) => owner),
+    ),
+  );
+  for (const [owner, { account }] of accounts)
+    if (done.has(owner) && !blocked.has(owner)) await promotePending(account, secrets);
 }
 
 function declarationChanged(): AsteriskIacError {

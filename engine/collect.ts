@@ -1,6 +1,7 @@
 import { AsteriskIacError } from "../core/errors.ts";
 import type { CollectedRecord } from "../core/recorded.ts";
 import { formatCollectedRecord } from "../core/recorded.ts";
+import type { Comparison } from "./comparison.ts";
 import type { Pass } from "./pass.ts";
 import type { PreparedPlan } from "./plan.ts";
 
@@ -28,7 +29,9 @@ export async function collect(pass: Pass, { plan, comparison, contents }: Prepar
   const removals = changes
     .filter((change) => change.kind === "Remove" && change.to === "source")
     .map(({ path }) => path);
-  const records = changes.filter((change) => change.kind === "Record").map(({ path }) => path);
+  const records = changes
+    .filter(({ kind, path }) => kind === "Record" && isOfSource(comparison, path))
+    .map(({ path }) => path);
   const done: Collected = { written: writes, removed: removals, recorded: records, keptAs };
   if (writes.length + removals.length + records.length === 0) return done;
 
@@ -38,7 +41,7 @@ export async function collect(pass: Pass, { plan, comparison, contents }: Prepar
   };
   return source.exclusively(async () => {
     for (const path of writes) {
-      const bytes = contents.server.get(path);
+      const bytes = contents.toSource.get(path);
       if (bytes === undefined || !(await source.write(path, bytes, hashInSource(path), keptAs)))
         throw changedMeanwhile(path, source.name);
     }
@@ -48,16 +51,20 @@ export async function collect(pass: Pass, { plan, comparison, contents }: Prepar
     }
     const files = { ...comparison.collected.files };
     for (const path of [...writes, ...removals, ...records]) {
-      const hash = comparison.observed.get(path)?.hash;
-      files[path] = {
-        hash: hash === undefined ? null : pass.key.recorded(hash),
-        generation: pass.generation,
-      };
+      const hash = comparison.triples.get(path)?.server ?? null;
+      files[path] = { hash: hash === "unknown" ? null : hash, generation: pass.generation };
     }
     const record: CollectedRecord = { version: 1, files };
     await source.writeRecord("collected", formatCollectedRecord(record));
     return done;
   });
+}
+
+/** Whether what is equal on both sides is the source's own copy, not what a resource declares. */
+function isOfSource({ owned }: Comparison, path: string): boolean {
+  const compared = owned.get(path);
+  if (compared === undefined) return true;
+  return compared.base?.kind === "Record" && compared.file.desired?.content === undefined;
 }
 
 function changedMeanwhile(path: string, source: string): AsteriskIacError {

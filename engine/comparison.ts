@@ -1,14 +1,20 @@
 import type { Change, Take, Triple } from "../core/diff.ts";
 import { diff } from "../core/diff.ts";
+import type { Owner } from "../core/ownership.ts";
 import { AsteriskIacError } from "../core/errors.ts";
 import type { ObservedFile } from "../core/observed.ts";
 import type { ImportRecord } from "../core/record.ts";
+import { comparePaths, contentHash } from "../core/record.ts";
 import type { CollectedRecord, Records } from "../core/recorded.ts";
 import { parseCollectedRecord, recordedOf } from "../core/recorded.ts";
 import { pathPolicy } from "../core/resource/index.ts";
 import type { SourceFile } from "../core/source.ts";
 import type { Pass } from "./pass.ts";
 import { assertIdentity } from "./pass.ts";
+import type { WantedAccount } from "./account-files.ts";
+import { desiredOf } from "./desired.ts";
+import type { ComparedOwnedFile, OwnedFile } from "./ownership.ts";
+import { compareOwned, ownedFiles } from "./ownership.ts";
 import { selectForPlan } from "./select.ts";
 
 /** Source, server and record side by side, and what the table makes of it. */
@@ -19,15 +25,29 @@ export interface Comparison {
   readonly observed: ReadonlyMap<string, ObservedFile>;
   readonly triples: ReadonlyMap<string, Triple>;
   readonly changes: readonly Change[];
+  /** The files in which resources own something, or did. */
+  readonly owned: ReadonlyMap<string, ComparedOwnedFile>;
+  /** Every secret that resources bring; none may be shown. */
+  readonly secrets: ReadonlySet<string>;
+  readonly accounts: ReadonlyMap<Owner, WantedAccount>;
+}
+
+export interface CompareOptions {
+  readonly take?: Take;
+  /** Owners that were deleted: what they own goes without `prune`. */
+  readonly released?: ReadonlySet<Owner>;
+  /** Only what these own is compared; everything else stays as it is. */
+  readonly only?: ReadonlySet<Owner>;
 }
 
 /**
- * Compares one server three ways. Throws `ImportNotDone` before the initial import and `IdentityChanged` on another
- * machine than it was made on.
+ * Compares one server three ways. Throws `ImportNotDone` before the initial import, `IdentityChanged` on another machine
+ * than it was made on, and what `desiredOf` throws.
  */
-export async function compare(pass: Pass, take?: Take): Promise<Comparison> {
+export async function compare(pass: Pass, options: CompareOptions = {}): Promise<Comparison> {
   const { declaration, record, key } = pass;
   const { spec, source: target } = declaration;
+  const { take } = options;
   if (record?.state !== "Done") {
     throw new AsteriskIacError(
       "ImportNotDone",
@@ -36,7 +56,11 @@ export async function compare(pass: Pass, take?: Take): Promise<Comparison> {
     );
   }
   assertIdentity(pass, record);
-  const [source, collectedText] = await Promise.all([target.list(), target.readRecord("collected")]);
+  const [source, collectedText, desired] = await Promise.all([
+    target.list(),
+    target.readRecord("collected"),
+    desiredOf(pass),
+  ]);
   const collected = parseCollectedRecord(collectedText, target.recordFile("collected"));
   const records: Records = {
     imported: record,
@@ -46,18 +70,64 @@ export async function compare(pass: Pass, take?: Take): Promise<Comparison> {
   };
   const selected = await selectForPlan(pass, source, records);
   const observed = new Map(pass.files.map((file) => [file.path, file]));
+  const inSource = [...selected].filter((path) => !wasPassedOver(path, record, observed, source));
+  const owned = await ownedFiles(pass, desired, { source, selected: new Set(inSource) });
   const triples = new Map(
-    [...selected]
-      .filter((path) => !wasPassedOver(path, record, observed, source))
-      .map((path) => [path, tripleOf(path, { pass, records, source, observed })]),
+    inSource.map((path) => [path, tripleOf(path, { pass, records, source, observed })]),
   );
-  const changes = diff([...triples.values()], {
-    pathPolicy: pathPolicy(spec),
-    prune: spec.prune,
-    drift: spec.drift,
-    ...(take === undefined ? {} : { take }),
-  });
-  return { record, collected, source, observed, triples, changes };
+  for (const [path, file] of owned) {
+    const triple = ownedTriple(file, triples.get(path), { records, observed });
+    if (triple === undefined) triples.delete(path);
+    else triples.set(path, triple);
+  }
+  const policy = { pathPolicy: pathPolicy(spec), prune: spec.prune, drift: spec.drift };
+  const fromTable = diff([...triples.values()], { ...policy, ...(take === undefined ? {} : { take }) });
+  const bases = new Map(fromTable.map((change) => [change.path, change]));
+  const compared = new Map<string, ComparedOwnedFile>();
+  const changes = options.only === undefined ? fromTable.filter(({ path }) => !owned.has(path)) : [];
+  for (const [path, file] of owned) {
+    const { change, ...rest } = compareOwned(file, bases.get(path), {
+      ...{ ...policy, take, released: options.released ?? new Set(), triple: triples.get(path) },
+      only: options.only,
+      observed: observed.get(path),
+    });
+    compared.set(path, rest);
+    if (change !== undefined) changes.push(change);
+  }
+  changes.sort((a, b) => comparePaths(a.path, b.path));
+  const { accounts, secrets } = desired;
+  return { record, collected, source, observed, triples, changes, owned: compared, secrets, accounts };
+}
+
+/** Base and record of an owned file; the server's side is what is left without the owned keys. */
+function ownedTriple(
+  file: OwnedFile,
+  plain: Triple | undefined,
+  { records, observed }: { records: Records; observed: ReadonlyMap<string, ObservedFile> },
+): Triple | undefined {
+  const { path, base, recorded, projected, desired } = file;
+  if (plain === undefined && base === undefined) return undefined;
+  if (plain?.source === "unknown" && desired?.content === undefined) return plain;
+  const seen = observed.get(path);
+  const server =
+    plain?.server === "unknown" || seen?.problem !== undefined
+      ? "unknown"
+      : isUntouched(file, seen) && recorded?.base !== undefined
+        ? recorded.base.hash
+        : projected === null
+          ? null
+          : contentHash(projected);
+  return {
+    path,
+    source: base === undefined ? null : records.recorded(contentHash(base)),
+    server: server === null || server === "unknown" ? server : records.recorded(server),
+    recorded: plain?.recorded ?? recordedOf(path, records),
+  };
+}
+
+/** Whether the server's file has the very bytes that were written there last. */
+function isUntouched({ writtenHash }: OwnedFile, seen: ObservedFile | undefined): boolean {
+  return seen?.hash !== undefined && seen.hash === writtenHash;
 }
 
 interface TripleParts {

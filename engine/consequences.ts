@@ -1,13 +1,17 @@
-import type { EffectiveView } from "../core/conf/index.ts";
-import { filesOf, globAsterisk, parse } from "../core/conf/index.ts";
+import type { ConfFiles, EffectiveView, LoadOptions } from "../core/conf/index.ts";
+import { filesOf, globAsterisk } from "../core/conf/index.ts";
 import { IncludePaths } from "../core/conf/include-paths.ts";
 import type { Diagnostic, LintOptions } from "../core/conf/lint.ts";
 import { lintDirectory } from "../core/conf/lint.ts";
+import type { Load } from "../core/conf/load.ts";
+import { loadOnce } from "../core/conf/load.ts";
+import { parseOnce } from "../core/conf/parse-once.ts";
 import { checkConfiguration } from "../core/check-configuration.ts";
 import { excessesOf, explainExcess } from "../core/change-limit.ts";
 import type { Change, Side } from "../core/diff.ts";
 import type { EffectiveDifference } from "../core/difference.ts";
 import { differenceOf } from "../core/difference.ts";
+import type { IncludeGraph } from "../core/graph.ts";
 import { includeGraph } from "../core/graph.ts";
 import type { ViewChange } from "../core/reloads.ts";
 import type { MaxChange } from "../core/resource/max-change.ts";
@@ -70,8 +74,9 @@ export function consequencesOf(change: SideChange, options: ConsequenceOptions):
   const changed = change.changed.filter((path) => !needed.has(path));
   const after = new Map([...change.after, ...[...before].filter(([path]) => needed.has(path))]);
   const load = { configDirectory, asteriskVersion: majorOf(options.asteriskVersion) };
-  const old = includeGraph(filesOf(before), before.keys(), load);
-  const now = includeGraph(filesOf(after), after.keys(), load);
+  const [stateBefore, stateAfter] = [stateOf(before, load), stateOf(after, load)];
+  const graphOf = ({ paths, files, loaded }: State): IncludeGraph => includeGraph(files, paths, load, loaded);
+  const [old, now] = [graphOf(stateBefore), graphOf(stateAfter)];
   const rootsOf = (path: string): readonly string[] =>
     [...new Set([...old.rootsOf(path), ...now.rootsOf(path)])].sort();
   const roots = [...new Set(changed.flatMap(rootsOf))].sort();
@@ -90,21 +95,36 @@ export function consequencesOf(change: SideChange, options: ConsequenceOptions):
     errors:
       changed.length === 0
         ? new Map()
-        : errorsOf(before, after, viewChanges({ views }), { ...load, allowExec: options.allowExec }),
+        : errorsOf(stateBefore, stateAfter, viewChanges({ views }), {
+            ...load,
+            allowExec: options.allowExec,
+          }),
     rootsOf,
     includerOf: (path) => needed.get(path),
     views,
   };
 }
 
+/** The files of one state, each root loaded once for all who look. */
+interface State {
+  readonly paths: readonly string[];
+  readonly files: ConfFiles;
+  readonly loaded: Load;
+}
+
+function stateOf(contents: ReadonlyMap<string, Uint8Array>, options: LoadOptions): State {
+  const files = filesOf(contents);
+  return { paths: [...contents.keys()], files, loaded: loadOnce(files, options) };
+}
+
 function errorsOf(
-  before: ReadonlyMap<string, Uint8Array>,
-  after: ReadonlyMap<string, Uint8Array>,
+  before: State,
+  after: State,
   views: ReadonlyMap<string, ViewChange>,
   options: LintOptions,
 ): ReadonlyMap<string, string> {
-  const lint = (files: ReadonlyMap<string, Uint8Array>): Diagnostic[] =>
-    lintDirectory(files.keys(), filesOf(files), options);
+  const lint = ({ paths, files, loaded }: State): Diagnostic[] =>
+    lintDirectory(paths, files, options, loaded);
   const errors = new Map<string, string>();
   const found = lint(after);
   // What was there before matters only beside what would be.
@@ -140,7 +160,7 @@ function neededFiles({ before, after }: SideChange, configDirectory: string): Re
     globAsterisk(pattern, after.keys()).length > 0 ? [] : globAsterisk(pattern, removed.keys());
   for (const [holder, bytes] of staying) {
     if (holder.endsWith(".lua")) continue;
-    for (const node of parse(bytes).nodes) {
+    for (const node of parseOnce(bytes).nodes) {
       if (node.kind !== "directive" || node.directive !== "include" || node.argument === undefined) continue;
       for (const path of includes.resolve(node.argument, glob).paths) {
         const content = removed.get(path);
@@ -154,6 +174,6 @@ function neededFiles({ before, after }: SideChange, configDirectory: string): Re
 }
 
 /** The major version of `22.10.1+dfsg…`; 22 where it can't be told, as for a build from git. */
-function majorOf(asteriskVersion: string): number {
+export function majorOf(asteriskVersion: string): number {
   return Number(/^(\d+)\./.exec(asteriskVersion)?.[1] ?? 22);
 }

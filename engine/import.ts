@@ -1,4 +1,5 @@
 import { encodingOf } from "../core/conf/index.ts";
+import { restoreOwned } from "../core/conf/owned.ts";
 import { AsteriskIacError } from "../core/errors.ts";
 import type { ImportStep } from "../core/import.ts";
 import { planImport } from "../core/import.ts";
@@ -7,6 +8,8 @@ import { contentHash, formatImportRecord } from "../core/record.ts";
 import { formatCollectedRecord } from "../core/recorded.ts";
 import { pathPolicy } from "../core/resource/index.ts";
 import type { Source } from "../core/source.ts";
+import type { SourceFile } from "../core/source.ts";
+import { keysOfResources } from "./desired.ts";
 import type { Pass } from "./pass.ts";
 import { assertIdentity } from "./pass.ts";
 import { selectPaths } from "./select.ts";
@@ -42,6 +45,13 @@ export async function importServer(
   }
   return source.exclusively(async () => {
     const resumed = before?.state === "Importing" && options.again !== true;
+    const inSource = await source.list();
+    const projected = await withoutOwnedKeys(pass, inSource);
+    const observed = pass.files.flatMap((file) => {
+      const bytes = projected.get(file.path);
+      if (bytes === undefined) return [file];
+      return bytes === null ? [] : [{ ...file, hash: contentHash(bytes), size: bytes.length }];
+    });
     const paths = new Map(pass.files.map((file) => [file.path, file.hash ?? null]));
     const { selected, contents } = await selectPaths(
       { paths, read: pass.read },
@@ -49,10 +59,10 @@ export async function importServer(
       pass.configDirectory,
     );
     const steps = planImport({
-      observed: pass.files,
+      observed,
       selected: (path) => selected.has(path),
       pathPolicy: pathPolicy(pass.declaration.spec),
-      source: await source.list(),
+      source: inSource,
       promised: resumed ? before.files : {},
       recorded: (hash) => pass.key.recorded(hash),
     });
@@ -65,6 +75,7 @@ export async function importServer(
       .filter((step) => needsContent(step) && !contents.has(step.path))
       .map((step) => step.path);
     for (const [path, bytes] of await pass.read(missing)) contents.set(path, bytes);
+    for (const [path, bytes] of projected) if (bytes !== null) contents.set(path, bytes);
 
     const files = Object.fromEntries(
       steps.map((step) => [step.path, describe(step, contents.get(step.path), pass)]),
@@ -88,6 +99,32 @@ export async function importServer(
     await source.writeRecord("import", formatImportRecord(record));
     return { alreadyDone: false, resumed, record, source: source.name };
   });
+}
+
+/**
+ * The files in which resources own keys, without these: no account's secret goes into a source. Null where nothing else is
+ * in a file that we made.
+ */
+async function withoutOwnedKeys(
+  pass: Pass,
+  inSource: ReadonlyMap<string, SourceFile>,
+): Promise<ReadonlyMap<string, Buffer | null>> {
+  const there = new Set(pass.files.filter(({ hash }) => hash !== undefined).map(({ path }) => path));
+  const owned = [...(await keysOfResources(pass))].filter(
+    ([path, keys]) => keys.length > 0 && there.has(path),
+  );
+  const observed = await pass.read(owned.map(([path]) => path));
+  const projected = owned.map(async ([path, keys]): Promise<[string, Buffer | null]> => {
+    const copy = inSource.get(path);
+    const base =
+      copy?.problem === undefined && copy !== undefined
+        ? await pass.declaration.source.read(path)
+        : undefined;
+    const bytes = restoreOwned(observed.get(path) ?? Buffer.alloc(0), keys, base);
+    const isOurs = pass.hostRecord?.files[path]?.ownership?.original === null && base === undefined;
+    return [path, bytes.length === 0 && isOurs ? null : bytes];
+  });
+  return new Map(await Promise.all(projected));
 }
 
 function needsContent(step: ImportStep): boolean {

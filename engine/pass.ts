@@ -4,7 +4,9 @@ import type { HostRecord, HostState } from "../asterisk/host-record.ts";
 import { readHostState } from "../asterisk/host-record.ts";
 import { recover } from "../asterisk/transaction.ts";
 import { observeFiles, readFiles } from "../asterisk/files.ts";
+import type { DistributionName } from "../asterisk/distribution.ts";
 import { askInstallation, askStatus } from "../asterisk/live.ts";
+import type { Installation } from "../asterisk/live.ts";
 import { askModules } from "../asterisk/modules.ts";
 import { AsteriskIacError } from "../core/errors.ts";
 import type { ObservedFile } from "../core/observed.ts";
@@ -14,19 +16,22 @@ import type { LiveModules } from "../core/reloads.ts";
 import type { AppliedFile } from "../core/recorded.ts";
 import type { SecretStore } from "./secrets.ts";
 import type { ServerDeclaration, ServerSession } from "./session.ts";
-import { withSession } from "./session.ts";
+import { openHost, withSession } from "./session.ts";
 import { randomBytes } from "node:crypto";
 
-/** One look at a server: what is there now, what is recorded, and a way to read more. */
-export interface Pass {
+/** One look at the machine of a server, over SSH alone: what is there now, what is recorded, and a way to read more. */
+export interface HostPass {
   readonly declaration: ServerDeclaration;
-  readonly session: ServerSession;
+  readonly secrets: SecretStore;
+  readonly host: Host;
+  readonly installation: Installation;
   readonly asteriskVersion: string;
-  readonly activeChannels: number;
   /** The configuration directory as declared or as Asterisk says, and with every link resolved. */
   readonly configDirectory: string;
   readonly realPath: string;
   readonly files: readonly ObservedFile[];
+  /** Which distribution writes there too; undefined for a plain Asterisk. */
+  readonly distribution: DistributionName | undefined;
   readonly identity: Identity;
   /** Of the server's own record, kept on the server: how often it was written, and what was written last. */
   readonly generation: number;
@@ -41,6 +46,12 @@ export interface Pass {
   readonly record: ImportRecord | undefined;
   /** Contents as they were when the pass looked; a file that changed since is an error. */
   readonly read: (paths: readonly string[]) => Promise<ReadonlyMap<string, Buffer>>;
+}
+
+/** One look at a server, over SSH and AMI. */
+export interface Pass extends HostPass {
+  readonly session: ServerSession;
+  readonly activeChannels: number;
   /** What live Asterisk has loaded and read; asked when it is needed. */
   readonly modules: () => Promise<LiveModules>;
   /** Round trips so far, logins not counted; requests that were sent together count once. */
@@ -91,7 +102,9 @@ export async function withPass<T>(
 ): Promise<T> {
   // A record that can't be used is told before anything is sent anywhere.
   const records = await readRecords(declaration, secrets, options);
-  return withSession(declaration, secrets, async (session) => work(await look(session, records, options)));
+  return withSession(declaration, secrets, async (session) =>
+    work(await look(session, secrets, records, options)),
+  );
 }
 
 /** Looks once over a session that is open. */
@@ -100,7 +113,7 @@ export async function passOver(
   secrets: SecretStore,
   options: PassOptions,
 ): Promise<Pass> {
-  return look(session, await readRecords(session.declaration, secrets, options), options);
+  return look(session, secrets, await readRecords(session.declaration, secrets, options), options);
 }
 
 interface ImportRecords {
@@ -121,44 +134,85 @@ async function readRecords(
 
 async function look(
   session: ServerSession,
-  { key, record }: ImportRecords,
+  secrets: SecretStore,
+  records: ImportRecords,
   options: PassOptions,
 ): Promise<Pass> {
   const { declaration, host, ami } = session;
   const status = askStatus(ami);
   // Awaited below; a failure of the listing must not leave it unhandled.
   status.catch(() => undefined);
+  const seen = await lookOverHost({ declaration, host, secrets }, records, options);
+  const { asteriskVersion, activeChannels } = await status;
+  return {
+    ...seen,
+    session,
+    asteriskVersion,
+    activeChannels,
+    modules: () => askModules(host, seen.configDirectory),
+    roundTrips: () => host.roundTrips + ami.roundTrips,
+  };
+}
+
+/** Opens the way to the machine alone, looks once, runs `work` with what was seen, and closes it. */
+export async function withHostPass<T>(
+  declaration: ServerDeclaration,
+  secrets: SecretStore,
+  options: PassOptions,
+  work: (pass: HostPass) => Promise<T>,
+): Promise<T> {
+  const records = await readRecords(declaration, secrets, options);
+  const host = await openHost(declaration, secrets);
+  try {
+    return await work(await lookOverHost({ declaration, host, secrets }, records, options));
+  } finally {
+    await host.close();
+  }
+}
+
+async function lookOverHost(
+  { declaration, host, secrets }: Pick<HostPass, "declaration" | "host" | "secrets">,
+  { key, record }: ImportRecords,
+  options: PassOptions,
+): Promise<HostPass> {
   const installation = await askInstallation(host);
-  const { spoolDirectory } = installation;
+  const { spoolDirectory, asteriskVersion } = installation;
   const configDirectory = declaration.spec.configDirectory ?? installation.configDirectory;
   const { listing, state } = await lookAtHost(host, { configDirectory, spoolDirectory }, options);
   const machine = machineIdOf(listing.machineId);
   options.seen.claim(declaration.name, machine, listing.realPath);
-  const { asteriskVersion, activeChannels } = await status;
   const files = listing.files.map((file) => {
     const generator = listing.distribution.generatedBy(file.path);
     return generator === undefined ? file : { ...file, generatedBy: `${generator.by}: ${generator.why}` };
   });
   return {
     declaration,
-    session,
+    secrets,
+    host,
+    installation,
     asteriskVersion,
-    activeChannels,
     configDirectory,
     realPath: listing.realPath,
     files,
+    distribution: listing.distribution.name,
     identity: key.identity(machine, listing.realPath),
     generation: state.record?.generation ?? 0,
-    applied: state.record?.files ?? {},
+    applied: appliedFiles(state.record),
     hostRecord: state.record,
     manager: `asteriskctl ${key.check.slice(-12)}`,
     spoolDirectory,
     key,
     record,
     read: async (paths) => (paths.length === 0 ? new Map<string, Buffer>() : readFiles(host, listing, paths)),
-    modules: () => askModules(host, configDirectory),
-    roundTrips: () => host.roundTrips + ami.roundTrips,
   };
+}
+
+/** What was last in step, by path: of a file in which resources own keys, what it is without these. */
+function appliedFiles(record: HostRecord | undefined): Record<string, AppliedFile> {
+  const files = Object.entries(record?.files ?? {}).map(
+    ([path, file]) => [path, file.ownership === undefined ? file : file.ownership.base] as const,
+  );
+  return Object.fromEntries(files.flatMap(([path, file]) => (file === undefined ? [] : [[path, file]])));
 }
 
 /** The listing and the server's own record. A writing pass first ends what was interrupted. */
@@ -215,7 +269,7 @@ async function recordKey(
 }
 
 /** Throws `IdentityChanged` when the record was made on another machine, or of another directory. */
-export function assertIdentity(pass: Pass, record: ImportRecord): void {
+export function assertIdentity(pass: Pick<HostPass, "declaration" | "identity">, record: ImportRecord): void {
   const { machine, configDirectory } = record.identity;
   if (machine === pass.identity.machine && configDirectory === pass.identity.configDirectory) return;
   const what =

@@ -1,7 +1,7 @@
 import { structuredPatch } from "diff";
 import { decode, isBinary } from "../core/conf/index.ts";
 import { hideSecrets } from "../core/conf/secrets.ts";
-import type { Change, Side, Take } from "../core/diff.ts";
+import type { Change, Side } from "../core/diff.ts";
 import type { PathFacts } from "../core/guard.ts";
 import { leftAlone } from "../core/guard.ts";
 import type { DifferenceHunk, DifferenceLine, Plan, PlannedChange } from "../core/plan.ts";
@@ -9,8 +9,12 @@ import { makePlan } from "../core/plan.ts";
 import type { LiveModules, ReloadPlan } from "../core/reloads.ts";
 import { planReloads } from "../core/reloads.ts";
 import type { SourceFile } from "../core/source.ts";
-import type { Comparison } from "./comparison.ts";
+import type { OwnedChange } from "../core/ownership.ts";
+import { contentHash } from "../core/record.ts";
+import { redact } from "../core/redact.ts";
+import type { CompareOptions, Comparison } from "./comparison.ts";
 import { compare } from "./comparison.ts";
+import { desiredBytes } from "./ownership.ts";
 import type { ConsequenceOptions, Consequences } from "./consequences.ts";
 import { afterChanges, consequencesOf, viewChanges } from "./consequences.ts";
 import type { Pass } from "./pass.ts";
@@ -31,29 +35,44 @@ export interface PreparedPlan {
 export interface Contents {
   readonly source: ReadonlyMap<string, Buffer>;
   readonly server: ReadonlyMap<string, Buffer>;
+  /** What is to be written to either side: the other's bytes, and where resources own keys, with or without these. */
+  readonly toServer: ReadonlyMap<string, Buffer>;
+  readonly toSource: ReadonlyMap<string, Buffer>;
 }
 
 /** What would change on one server, without changing anything. See `compare` for what it throws. */
-export async function planServer(pass: Pass, options: { take?: Take } = {}): Promise<Plan> {
+export async function planServer(pass: Pass, options: CompareOptions = {}): Promise<Plan> {
   return (await preparePlan(pass, options)).plan;
 }
 
 /** The same, with the bytes. */
-export async function preparePlan(pass: Pass, { take }: { take?: Take } = {}): Promise<PreparedPlan> {
+export async function preparePlan(pass: Pass, options: CompareOptions = {}): Promise<PreparedPlan> {
   const { declaration } = pass;
-  const comparison = await compare(pass, take);
-  const { changes, triples, observed, record } = comparison;
+  const comparison = await compare(pass, options);
+  const { triples, observed, record, owned, secrets } = comparison;
   const facts = (path: string, includedBy?: string): PathFacts => ({
     observed: observed.get(path),
     includedBy,
     wasThereBefore: path in record.files,
   });
-  const free = changes.filter((change) => leftAlone(change, facts(change.path)) === undefined);
-  const [contents, live] = await Promise.all([
-    readDiffering(pass, comparison),
-    writes(free, "server") ? pass.modules() : undefined,
+  const isFree = (change: Change): boolean => leftAlone(change, facts(change.path)) === undefined;
+  const seeBoth = async () => {
+    const contents = await readDiffering(pass, comparison);
+    const see = (changes: readonly Change[]): Promise<PreparedPlan["consequences"]> =>
+      consequencesOfAll(pass, comparison, contents, changes.filter(isFree));
+    const changes = removeEmptied(comparison, contents);
+    const consequences = await see(changes);
+    const isNeeded = ({ kind, path }: Change): boolean =>
+      kind === "Remove" && owned.has(path) && consequences.server?.includerOf(path) !== undefined;
+    if (!changes.some(isNeeded)) return { contents, changes, consequences };
+    // What others include stays, without what was ours in it.
+    const kept = changes.map((change) => (isNeeded(change) ? emptied(change.path) : change));
+    return { contents, changes: kept, consequences: await see(kept) };
+  };
+  const [{ contents, changes, consequences }, live] = await Promise.all([
+    seeBoth(),
+    writes(comparison.changes.filter(isFree), "server") ? pass.modules() : undefined,
   ]);
-  const consequences = await consequencesOfAll(pass, comparison, contents, free);
   const planned = changes.map((change): PlannedChange => {
     const { path } = change;
     const triple = triples.get(path);
@@ -61,10 +80,12 @@ export async function preparePlan(pass: Pass, { take }: { take?: Take } = {}): P
     const error = change.kind === "Write" && change.to === "server" ? onServer?.errors.get(path) : undefined;
     const blocked = leftAlone(change, facts(path, onServer?.includerOf(path)));
     const difference = differenceOf(change, contents);
+    const owners = owned.get(path)?.owned ?? [];
     return {
       change,
       sourceHash: known(triple?.source),
       serverHash: known(triple?.server),
+      ...(owners.length === 0 ? {} : { owners: ownersOf(owners, pass, contents.toServer.get(path)) }),
       ...(blocked === undefined ? {} : { blocked }),
       ...(error === undefined ? {} : { error }),
       ...(difference === undefined ? {} : { difference }),
@@ -77,7 +98,37 @@ export async function preparePlan(pass: Pass, { take }: { take?: Take } = {}): P
     effects: [...(consequences.server?.differences ?? []), ...(consequences.source?.differences ?? [])],
     reloads: live === undefined ? undefined : reloadsOf(planned, live, consequences.server),
   });
-  return { plan, comparison, contents, consequences };
+  return { plan: redact(plan, secrets), comparison, contents, consequences };
+}
+
+/** A file of ours in which nothing is left goes away. */
+function removeEmptied({ changes, owned }: Comparison, { toServer }: Contents): readonly Change[] {
+  return changes.map((change) => {
+    const file = owned.get(change.path)?.file;
+    const isLast =
+      file?.original === null && file.base === undefined && toServer.get(change.path)?.length === 0;
+    return change.kind === "Write" && change.to === "server" && isLast
+      ? { kind: "Remove", path: change.path, to: "server" }
+      : change;
+  });
+}
+
+function emptied(path: string): Change {
+  return { kind: "Write", path, to: "server", cause: "owned", creates: false };
+}
+
+function ownersOf(
+  owned: readonly OwnedChange[],
+  { key }: Pass,
+  toServer: Buffer | undefined,
+): NonNullable<PlannedChange["owners"]> {
+  const result = toServer === undefined ? null : key.recorded(contentHash(toServer));
+  return owned.map(({ owner, kind, cause }) => ({
+    owner,
+    kind,
+    ...(cause === undefined ? {} : { cause }),
+    result,
+  }));
 }
 
 function writes(changes: readonly Change[], side: Side): boolean {
@@ -121,11 +172,11 @@ async function consequencesOfAll(
   const found: Partial<Record<Side, Consequences>> = {};
   if (writes(changes, "server")) {
     const before = await allOnServer(pass, comparison, contents.server);
-    found.server = consequencesOf(afterChanges("server", before, contents.source, changes), options);
+    found.server = consequencesOf(afterChanges("server", before, contents.toServer, changes), options);
   }
   if (writes(changes, "source")) {
     const before = await allInSource(pass, comparison, contents);
-    found.source = consequencesOf(afterChanges("source", before, contents.server, changes), options);
+    found.source = consequencesOf(afterChanges("source", before, contents.toSource, changes), options);
   }
   return found;
 }
@@ -140,7 +191,7 @@ export async function allOnServer(
   const all = new Map(known);
   const elsewhere: string[] = [];
   await Promise.all(
-    [...triples.keys()].map(async (path) => {
+    [...new Set([...triples.keys(), ...comparison.owned.keys()])].map(async (path) => {
       const file = observed.get(path);
       if (file?.hash === undefined || all.has(path)) return;
       if (sourceHash(source, path) === file.hash) all.set(path, await pass.declaration.source.read(path));
@@ -174,7 +225,10 @@ function known(hash: string | null | undefined): string | null {
 
 const differingKinds = new Set<Change["kind"]>(["Write", "Drift", "Conflict", "DirectionNotSet", "Remove"]);
 
-async function readDiffering(pass: Pass, { changes, source, observed }: Comparison): Promise<Contents> {
+async function readDiffering(
+  pass: Pass,
+  { changes, source, observed, owned }: Comparison,
+): Promise<Contents> {
   const paths = changes.filter(({ kind }) => differingKinds.has(kind)).map(({ path }) => path);
   const onServer = paths.filter((path) => observed.get(path)?.hash !== undefined);
   const inSource = paths.filter((path) => source.has(path) && source.get(path)?.problem === undefined);
@@ -182,14 +236,26 @@ async function readDiffering(pass: Pass, { changes, source, observed }: Comparis
     pass.read(onServer),
     Promise.all(inSource.map(async (path) => [path, await pass.declaration.source.read(path)] as const)),
   ]);
-  return { server, source: new Map(own) };
+  const toServer = new Map(own);
+  const toSource = new Map(server);
+  for (const change of changes) {
+    const compared = owned.get(change.path);
+    if (compared === undefined) continue;
+    const { observed: present, projected } = compared.file;
+    if (present !== undefined) toSource.set(change.path, projected ?? Buffer.alloc(0));
+    if (differingKinds.has(change.kind) && !("to" in change && change.to === "source"))
+      toServer.set(change.path, desiredBytes(compared));
+  }
+  return { server, source: new Map(own), toServer, toSource };
 }
 
 /** From what the written side has to what it would get; for a conflict, from the server's to the source's. */
 function differenceOf(change: Change, contents: Contents): DifferenceHunk[] | undefined {
   if (!differingKinds.has(change.kind)) return undefined;
   const toSource = "to" in change && change.to === "source";
-  const [before, after] = toSource ? [contents.source, contents.server] : [contents.server, contents.source];
+  const [before, after] = toSource
+    ? [contents.source, contents.toSource]
+    : [contents.server, change.kind === "Remove" ? new Map<string, Buffer>() : contents.toServer];
   const [old, now] = [before.get(change.path) ?? Buffer.alloc(0), after.get(change.path) ?? Buffer.alloc(0)];
   if ([old, now].some((bytes) => bytes.length > largestDifference || isBinary(bytes))) return undefined;
   const patch = structuredPatch("", "", decode(old), decode(now), "", "", { context: 2, timeout: 2000 });

@@ -7,6 +7,10 @@ export interface SecretStore {
   read(name: string): Promise<Secret>;
   /** The value of a key; made by `make` and stored for good where there is none yet. */
   readOrCreate(name: string, key: string, make: () => Buffer): Promise<Buffer>;
+  /** Stores a value for good, in the place of another. Throws `SecretMissing` where that can't be done. */
+  write(name: string, key: string, value: Buffer): Promise<void>;
+  /** Removes a value. */
+  remove(name: string, key: string): Promise<void>;
   /** Adds one line to a text value, e.g. a host key that was seen for the first time to `known_hosts`. */
   appendLine(name: string, key: string, line: string): Promise<void>;
 }

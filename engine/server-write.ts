@@ -8,6 +8,12 @@ import { rollback } from "../asterisk/rollback.ts";
 import { applyTransaction } from "../asterisk/transaction.ts";
 import type { VerifyResult } from "../asterisk/verify.ts";
 import { verify } from "../asterisk/verify.ts";
+import type { OwnedFileRecord } from "../asterisk/transaction.ts";
+import type { Change } from "../core/diff.ts";
+import { contentHash } from "../core/record.ts";
+import type { AccountWrite } from "./account-proof.ts";
+import { accountsIn, endOldSessions, proveAccounts } from "./account-proof.ts";
+import { ownershipAfter } from "./ownership.ts";
 import { AsteriskIacError, asAsteriskIacError, messageOf } from "../core/errors.ts";
 import type { Reload, ViewChange } from "../core/reloads.ts";
 import { planReloads } from "../core/reloads.ts";
@@ -43,6 +49,7 @@ interface Written {
   readonly views: ReadonlyMap<string, ViewChange>;
   /** Where Asterisk's logs ended before it, if they were looked at already. */
   readonly logs?: LogMarks;
+  readonly accounts: AccountWrite;
 }
 
 /** Writes the plan's files to the server, reloads what has to be, and looks whether it worked; else the old bytes come back. */
@@ -51,8 +58,8 @@ export async function writeServer(
   { plan, comparison, contents, consequences }: PreparedPlan,
 ): Promise<ServerWrite> {
   const changes = plan.changes.filter(({ blocked }) => blocked === undefined).map(({ change }) => change);
-  const hashOn = (side: "source" | "server", path: string): string | null => {
-    const file = side === "server" ? comparison.observed.get(path) : comparison.source.get(path);
+  const hashOnServer = (path: string): string | null => {
+    const file = comparison.observed.get(path);
     return file?.problem === undefined ? (file?.hash ?? null) : null;
   };
   const observedThere = (path: string): boolean => comparison.observed.has(path);
@@ -65,13 +72,18 @@ export async function writeServer(
     .filter((change) => change.kind === "Write" && change.to === "server")
     .map(({ path }) => ({
       path,
-      bytes: contents.source.get(path) ?? missing(path),
-      expected: hashOn("server", path),
+      bytes: contents.toServer.get(path) ?? missing(path),
+      expected: hashOnServer(path),
       ...(observedThere(path) ? {} : modeBefore(path)),
     }));
   const removals = changes
     .filter((change) => change.kind === "Remove" && change.to === "server")
-    .map(({ path }) => ({ path, expected: hashOn("server", path) ?? missing(path) }));
+    .map(({ path }) => ({ path, expected: hashOnServer(path) ?? missing(path) }));
+  const accounts = await accountsIn(
+    pass,
+    comparison,
+    changes.filter(isRecordedOnServer).map(({ path }) => path),
+  );
   // Asterisk logs nothing of these files before they are reloaded, so the marks may be set while they are written.
   const logs = marksOf(pass);
   const applied = await applyTransaction(pass.session.host, {
@@ -80,6 +92,7 @@ export async function writeServer(
     generation: pass.generation,
     writes,
     removals,
+    owned: ownershipRecords(pass, comparison, changes),
     record: {
       version: 1,
       manager: pass.manager,
@@ -93,14 +106,43 @@ export async function writeServer(
     kept: applied.kept,
     record: applied.record,
     files: [
-      ...writes.map(({ path }) => ({ path, hash: hashOn("source", path) })),
+      ...writes.map(({ path, bytes }) => ({ path, hash: contentHash(bytes) })),
       ...removals.map(({ path }) => ({ path, hash: null })),
     ],
     filesBefore: [...writes, ...removals].map(({ path, expected }) => ({ path, hash: expected })),
     reloads: plan.reloads?.reloads ?? [],
     views: viewChanges(consequences.server),
     logs: await logs,
+    accounts,
   });
+}
+
+const noAccounts: AccountWrite = { written: [], gone: [], oldSessions: [] };
+
+/** Who owns what once these changes are made. */
+function ownershipRecords(
+  { hostRecord, generation }: Pass,
+  { owned }: Comparison,
+  changes: readonly Change[],
+): ReadonlyMap<string, OwnedFileRecord> {
+  return new Map(
+    changes.filter(isRecordedOnServer).flatMap(({ path }) => {
+      const compared = owned.get(path);
+      const { hash, generation: since } = hostRecord?.files[path] ?? {};
+      const previous = hash === undefined || since === undefined ? undefined : { hash, generation: since };
+      return compared === undefined ? [] : [[path, ownershipAfter(compared, generation + 1, previous)]];
+    }),
+  );
+}
+
+function isRecordedOnServer(change: Change): boolean {
+  if (change.kind === "Record") return true;
+  return (change.kind === "Write" || change.kind === "Remove") && change.to === "server";
+}
+
+/** Whether the server's own record has something to say that it does not say yet, of files that need no write. */
+export function hasOwnershipToRecord({ plan, comparison: { owned } }: PreparedPlan): boolean {
+  return plan.changes.some(({ change }) => change.kind === "Record" && owned.has(change.path));
 }
 
 /** What became of a write that had not been proved when its run ended. */
@@ -136,6 +178,11 @@ export async function proveLastWrite(pass: Pass, comparison: Comparison): Promis
     record,
     files,
     filesBefore,
+    accounts: await accountsIn(
+      pass,
+      comparison,
+      files.map(({ path }) => path),
+    ),
     ...(await reloadsFor(pass, before, now, files)),
   };
   if (last.files.every(({ path, after }) => live(path) === (after?.hash ?? null))) {
@@ -177,7 +224,14 @@ export async function restoreOnServer(
     ...(paths === undefined ? {} : { paths }),
   });
   const filesBefore = chosen.map(({ path }) => ({ path, hash: present.get(path) ?? null }));
-  return prove(pass, { kept: applied.kept, record: applied.record, files, filesBefore, ...consequences });
+  return prove(pass, {
+    kept: applied.kept,
+    record: applied.record,
+    files,
+    filesBefore,
+    accounts: noAccounts,
+    ...consequences,
+  });
 }
 
 function replace(files: Map<string, Uint8Array>, path: string, bytes: Uint8Array | undefined): void {
@@ -208,12 +262,41 @@ async function prove(pass: Pass, write: Written): Promise<ServerWrite> {
 /** Has Asterisk read what was written, and looks what it made of it. */
 async function look(
   pass: Pass,
-  { kept, record, reloads, files, views, logs }: Written,
+  { kept, record, reloads, files, views, logs, accounts }: Written,
 ): Promise<ServerWrite> {
   const { session } = pass;
   const run = await runReloads(session, reloads, { logs: logs ?? (await marksOf(pass)) });
-  const verification = await verify(session, { configDirectory: pass.realPath, files, views, run });
-  return { generation: record.generation, kept, reloads: run, verification };
+  const own = accounts.written.find(({ account }) => account.spec.username === session.username);
+  if (own?.isNewSecret === true) session.usePassword(own.secret);
+  const found = await verify(session, { configDirectory: pass.realPath, files, views, run });
+  const verification = withAccounts(found, await proveAccounts(pass, accounts));
+  const left = verification.ok ? await endOldSessions(pass, accounts) : [];
+  return {
+    generation: record.generation,
+    kept,
+    reloads: run,
+    verification: { ...verification, unobserved: [...verification.unobserved, ...left] },
+  };
+}
+
+/** An account was looked at attribute by attribute: what the general probe could not see of it is said better. */
+function withAccounts(
+  found: VerifyResult,
+  accounts: Pick<VerifyResult, "evidence" | "failures" | "unobserved">,
+): VerifyResult {
+  const failures = [...found.failures, ...accounts.failures];
+  const seen = new Set(accounts.evidence.map(({ source }) => source));
+  const proved = (line: string): boolean =>
+    [...seen].some(
+      (source) =>
+        source.startsWith("a login as ") && line.startsWith(`the secret of AMI account ${source.slice(11)}:`),
+    );
+  return {
+    ok: failures.length === 0,
+    evidence: [...found.evidence.filter(({ source }) => !seen.has(source)), ...accounts.evidence],
+    failures,
+    unobserved: [...found.unobserved.filter((line) => !proved(line)), ...accounts.unobserved],
+  };
 }
 
 /** Logs that can't be marked are not seen; that is no reason to leave a write unproved. */

@@ -6,15 +6,25 @@ import { AMIClient } from "../asterisk/ami/client.ts";
 import { AMISession } from "../asterisk/ami/session.ts";
 import type { Transport } from "../asterisk/ami/transport.ts";
 import type { Host } from "../asterisk/host.ts";
+import { proveLogin } from "../asterisk/manager-users.ts";
+import type { LoginProof } from "../asterisk/manager-users.ts";
 import { openLocal } from "../asterisk/local.ts";
 import { openSSH } from "../asterisk/ssh/ssh-host.ts";
 import { AsteriskIacError } from "../core/errors.ts";
 import type { AsteriskServerSpec } from "../core/resource/index.ts";
 import type { Source } from "../core/source.ts";
+import { livePassword, passwordKey, pendingOf } from "./account-secret.ts";
+import type { DeclaredAccount, DeclaredConfFile } from "./desired.ts";
 import type { Secret, SecretStore } from "./secrets.ts";
 
-/** A server as a front declares it, with its source opened. */
-export interface ServerDeclaration {
+/** The resources that refer to one server. */
+export interface ServerResources {
+  readonly accounts: readonly DeclaredAccount[];
+  readonly files: readonly DeclaredConfFile[];
+}
+
+/** A server as a front declares it, with its source opened, and the resources that refer to it. */
+export interface ServerDeclaration extends ServerResources {
   readonly name: string;
   readonly spec: AsteriskServerSpec;
   readonly source: Source;
@@ -27,6 +37,12 @@ export interface ServerSession {
   readonly ami: AMISession;
   /** Logs in to AMI anew, over the same way: proof that it still lets us in. */
   readonly openAMI: () => Promise<AMIClient>;
+  /** Logs in once as somebody else, over the same way. */
+  readonly proveLogin: (username: string, password: string) => Promise<LoginProof>;
+  /** Who we are to AMI. */
+  readonly username: string;
+  /** Our own password was changed: from the next login on. */
+  readonly usePassword: (password: string) => void;
   /** Milliseconds from nothing to logged in. */
   readonly connectMs: { readonly host: number; readonly ami: number };
   close(): Promise<void>;
@@ -64,6 +80,7 @@ export async function openSession(
     spec.local === undefined ? openSSHHost(declaration, secrets, sshSecret) : openLocalHost(declaration),
   );
   const options = amiOptions(declaration, host, amiSecret, caSecret);
+  let changed: { password?: string } = {};
   const ami = timed(options.then((known) => AMISession.open(known)));
   const [hostResult, amiResult] = await Promise.allSettled([host, ami]);
   if (hostResult.status === "fulfilled" && amiResult.status === "fulfilled") {
@@ -71,7 +88,13 @@ export async function openSession(
       declaration,
       host: hostResult.value.value,
       ami: amiResult.value.value,
-      openAMI: async () => AMIClient.connect(await options),
+      username: (await options).username,
+      openAMI: async () => AMIClient.connect({ ...(await options), ...changed }),
+      proveLogin: async (username, password) => proveLogin({ ...(await options), username, password }),
+      usePassword: (password) => {
+        changed = { password };
+        amiResult.value.value.usePassword(password);
+      },
       connectMs: { host: hostResult.value.milliseconds, ami: amiResult.value.milliseconds },
       close: async () => {
         await amiResult.value.value.close();
@@ -82,6 +105,31 @@ export async function openSession(
   if (amiResult.status === "fulfilled") await amiResult.value.value.close();
   if (hostResult.status === "fulfilled") await hostResult.value.value.close();
   throw hostResult.status === "rejected" ? hostResult.reason : (amiResult as PromiseRejectedResult).reason;
+}
+
+/** Opens the way to the machine alone, where AMI is not to be asked, or can't be yet; whoever calls closes it. */
+export async function openHost(declaration: ServerDeclaration, secrets: SecretStore): Promise<Host> {
+  const { ssh, local } = declaration.spec;
+  if (local !== undefined) return openLocalHost(declaration);
+  const reference = ssh?.credentialsSecretRef?.name;
+  return openSSHHost(
+    declaration,
+    secrets,
+    reference === undefined ? undefined : await secrets.read(reference),
+  );
+}
+
+/** Logs in to AMI once, over the way that is declared and a host that is open. */
+export async function proveLoginOver(
+  host: Host,
+  declaration: ServerDeclaration,
+  secrets: SecretStore,
+  account: { readonly username: string; readonly password: string },
+): Promise<LoginProof> {
+  const reference = declaration.spec.ami.tls?.caSecretRef?.name;
+  const ca = reference === undefined ? undefined : await secrets.read(reference);
+  const transport = await transportOf(declaration, Promise.resolve({ value: host }), ca);
+  return proveLogin({ ...account, transport, label: declaration.name });
 }
 
 async function openLocalHost({ name, spec }: ServerDeclaration): Promise<Host> {
@@ -124,7 +172,7 @@ async function openSSHHost(
       ...(privateKey === undefined ? {} : { privateKey }),
       ...(password === undefined ? {} : { password }),
       // An agent is asked only where no credential was declared: it would offer keys of other places.
-      ...(secret === undefined && agent !== undefined ? { agent } : {}),
+      ...(privateKey === undefined && password === undefined && agent !== undefined ? { agent } : {}),
     },
     knownHosts: knownHosts ?? (await userKnownHosts()),
     hostKeyPolicy: ssh.hostKeyPolicy,
@@ -148,10 +196,18 @@ async function amiOptions(
 ): Promise<AMIOptions> {
   const { ami } = declaration.spec;
   const reference = ami.credentialsSecretRef.name;
+  const username = required(secret, reference, "username");
+  const password = required(secret, reference, passwordKey);
+  const isRotating = secret.has(pendingOf(passwordKey));
   return {
     transport: await transportOf(declaration, host, ca),
-    username: required(secret, reference, "username"),
-    password: required(secret, reference, "password"),
+    username,
+    password: isRotating
+      ? await livePassword((await host).value, declaration.spec.configDirectory, username, {
+          password,
+          pending: required(secret, reference, pendingOf(passwordKey)),
+        })
+      : password,
     label: declaration.name,
   };
 }

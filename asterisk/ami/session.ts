@@ -20,7 +20,7 @@ const defaultBackoff = { firstMs: 500, mostMs: 30_000 };
  */
 export class AMISession implements AMI {
   readonly label: string;
-  readonly #options: SessionOptions;
+  #options: SessionOptions;
   readonly #hub: EventHub;
   readonly #closing = new AbortController();
   readonly #lostHandlers = new Set<(reason: AsteriskIacError) => void>();
@@ -112,6 +112,11 @@ export class AMISession implements AMI {
     } finally {
       timer.abort();
     }
+  }
+
+  /** From the next login on. The session that is open keeps what it was let in with. */
+  usePassword(password: string): void {
+    this.#options = { ...this.#options, password };
   }
 
   /** Logs off and stops reconnecting. Idempotent; never rejects. */

@@ -177,7 +177,8 @@ async function applyFleet(shell: Shell, context: ServerContext, options: FleetAp
   for (const result of results) shell.exitWith(exitCodeOf(result.ok ? result.value : undefined));
 }
 
-function exitCodeOf(result: ApplyResult | undefined): 0 | 1 | 3 {
+/** 1 for what failed, 3 for what a take, an `--allow` or a setting could allow. */
+export function exitCodeOf(result: ApplyResult | undefined): 0 | 1 | 3 {
   if (result === undefined || result.outcome === "RolledBack" || result.outcome === "NotVerified") return 1;
   if (result.outcome !== "Refused") return 0;
   return result.refusals.some(({ code }) => code === "ConfInvalid" || code === "PlanChanged") ? 1 : 3;
@@ -215,7 +216,7 @@ function collect(value: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), value];
 }
 
-function allowOption(): Option {
+export function allowOption(): Option {
   return new Option("--allow <list>", `what may pass all the same: ${allowances.join(", ")}`)
     .argParser((text: string, previous: readonly Allowance[]) => [
       ...previous,

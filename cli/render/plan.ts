@@ -1,5 +1,5 @@
 import type { DifferenceHunk, Plan, PlannedChange } from "../../core/plan.ts";
-import { explain } from "../../core/plan.ts";
+import { explain, explainOwned } from "../../core/plan.ts";
 import type { ReloadPlan } from "../../core/reloads.ts";
 import { differenceMarkdown, differenceText } from "./difference.ts";
 import type { Paint } from "../terminal.ts";
@@ -40,6 +40,12 @@ function reasonOf({ change, blocked, error }: PlannedChange): string {
   return error === undefined ? explain(change) : `refused: ${error}`;
 }
 
+function ownersOf({ owners = [] }: PlannedChange): string[] {
+  return owners
+    .filter(({ kind }) => kind !== "InSync" && kind !== "Held")
+    .map((owned) => printable(`${owned.owner}: ${explainOwned(owned)}`));
+}
+
 function summary(plan: Plan): string {
   const counts = new Map<string, number>();
   for (const planned of plan.changes) {
@@ -74,6 +80,7 @@ export function planText(plan: Plan, paint: Paint): string[] {
   for (const planned of plan.changes) {
     const mark = sign(planned) as keyof typeof styles;
     lines.push(`  ${paint(styles[mark], mark)} ${title(planned)}`);
+    lines.push(...ownersOf(planned).map((line) => `      ${line}`));
     for (const hunk of planned.difference ?? []) {
       lines.push(`      ${paint("cyan", hunkHeader(hunk))}`);
       for (const line of hunk.lines) {
@@ -120,6 +127,7 @@ export function planMarkdown(plan: Plan): string[] {
   ];
   for (const planned of plan.changes) {
     lines.push(`- \`${sign(planned)}\` ${code(planned.change.path)}: ${escape(reasonOf(planned))}`);
+    lines.push(...ownersOf(planned).map((line) => `  - ${escape(line)}`));
     if (planned.difference === undefined) continue;
     lines.push("", "  <details><summary>difference</summary>", "", "  <pre>");
     for (const hunk of planned.difference) {

@@ -1,7 +1,7 @@
 /** The effective view: what Asterisk sees when it reads a file, as text for people and for comparison. */
 import type { Operator } from "./cst.ts";
 import { decode, type Encoding } from "./encoding.ts";
-import { type ConfFiles, load, type LoadOptions } from "./load.ts";
+import { type ConfFiles, load, type Loaded, type LoadOptions } from "./load.ts";
 import type { Problem } from "./problems.ts";
 import { globAsterisk } from "./glob.ts";
 
@@ -50,7 +50,11 @@ export interface EffectiveView {
  * Pure but for the reader; throws nothing but what the reader throws.
  */
 export function effectiveView(root: string, files: ConfFiles, options: LoadOptions = {}): EffectiveView {
-  const loaded = load(root, files, options);
+  return viewOf(load(root, files, options));
+}
+
+/** What was loaded, as text for people. */
+export function viewOf(loaded: Loaded): EffectiveView {
   const sections = loaded.sections.map(
     ({ name, template, inherits, file, line, encoding, variables }): Section => ({
       name: decode(name, encoding),

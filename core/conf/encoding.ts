@@ -11,7 +11,8 @@ export function encodingOf(bytes: Uint8Array): Encoding {
 
 /** Holds a byte that no text file holds: a control character other than tab, line feed, form feed and CR. */
 export function isBinary(bytes: Uint8Array): boolean {
-  return bytes.some((byte) => byte < 0x20 && (byte < 0x09 || byte > 0x0d || byte === 0x0b));
+  for (const byte of bytes) if (byte < 0x20 && (byte < 0x09 || byte > 0x0d || byte === 0x0b)) return true;
+  return false;
 }
 
 /**

@@ -2,9 +2,10 @@
  * Loads a file and all that it includes as Asterisk's main/config.c does: same sections, same variables, same
  * order, same oddities. Text stays as in cst.ts, one character a byte; document.ts turns it into text for people.
  */
-import { type ConfNode, type DirectiveNode, type Operator, parse } from "./cst.ts";
+import type { ConfNode, DirectiveNode, Operator } from "./cst.ts";
 import { decode, type Encoding, encodingOf } from "./encoding.ts";
 import { IncludePaths } from "./include-paths.ts";
+import { parseOnce } from "./parse-once.ts";
 import type { FatalKind, Problem } from "./problems.ts";
 import { type Cursor, type Place, SectionTable } from "./section-table.ts";
 
@@ -67,6 +68,19 @@ const deepestLevel = 10 + 1;
 /** Loads `root`, a path relative to the configuration directory. */
 export function load(root: string, files: ConfFiles, options: LoadOptions = {}): Loaded {
   return new Loader(files, options).run(root);
+}
+
+/** Loads a root by its path. */
+export type Load = (root: string) => Loaded;
+
+/** As `load`, each root once, for several who look at the same files. They must not change meanwhile. */
+export function loadOnce(files: ConfFiles, options: LoadOptions = {}): Load {
+  const known = new Map<string, Loaded>();
+  return (root) => {
+    const loaded = known.get(root) ?? load(root, files, options);
+    known.set(root, loaded);
+    return loaded;
+  };
 }
 
 /** Here Asterisk does not come back, or we stop following it: nothing is read any more, of no file. */
@@ -158,7 +172,7 @@ class Loader {
     let read: Omit<Opened, "cursor"> | undefined;
     if (bytes !== undefined) {
       this.#included.add(path);
-      const { nodes } = parse(bytes, { depth, skipByteOrderMark: first });
+      const { nodes } = parseOnce(bytes, { depth, skipByteOrderMark: first });
       read = { file: path, encoding: encodingOf(bytes), nodes, size: bytes.length };
     }
     this.#read.set(key, read);

@@ -129,10 +129,9 @@ function account(section: Section): Thing[] {
 
 function permissions(name: string, variable: Variable): Fact[] {
   const classes = new Set(parsePermissions(variable.value).flatMap(({ grants }) => grants));
-  return [...classes].sort().map((granted) => ({
-    ...fact(name, granted, variable, { track: `${name} ${granted}` }),
-    granted: true,
-  }));
+  return [...classes]
+    .sort()
+    .map((granted) => fact(name, granted, variable, { track: `${name} ${granted}`, granted: true }));
 }
 
 const mailboxFields = ["password", "name", "e-mail", "pager", "options"] as const;

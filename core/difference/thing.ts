@@ -44,25 +44,43 @@ export function keyOf({ kind, context, name }: Pick<Thing, "kind" | "context" | 
   return JSON.stringify([kind, context ?? null, name]);
 }
 
+/** What is known of a fact beside its name and value. */
+type About = Partial<Pick<Fact, "track" | "label" | "kin" | "shown" | "priority" | "granted">>;
+
+/** Masked when it is asked for: most facts are compared and never shown. */
+class MaskedFact implements Fact {
+  readonly track: string;
+  readonly label: string;
+  declare readonly kin?: string;
+  readonly name: string;
+  readonly value: string;
+  declare readonly priority?: number;
+  declare readonly granted?: true;
+  readonly file: string;
+  readonly line: number;
+  #shown: string | undefined;
+
+  constructor(name: string, value: string, { file, line }: Spot, about: About) {
+    this.track = about.track ?? name;
+    this.label = about.label ?? name;
+    if (about.kin !== undefined) this.kin = about.kin;
+    this.name = name;
+    this.value = value;
+    if (about.priority !== undefined) this.priority = about.priority;
+    if (about.granted !== undefined) this.granted = about.granted;
+    this.file = file;
+    this.line = line;
+    this.#shown = about.shown;
+  }
+
+  get shown(): string {
+    return (this.#shown ??= mask(this.file, this.name, this.value));
+  }
+}
+
 /** A fact about `name`; unless told otherwise it has a track and a label of its own. */
-export function fact(
-  name: string,
-  value: string,
-  spot: Spot,
-  more: Partial<Pick<Fact, "track" | "label" | "kin" | "shown" | "priority">> = {},
-): Fact {
-  const { file, line } = spot;
-  let shown = more.shown;
-  const { track = name, label = name, kin, priority } = more;
-  return {
-    ...(kin === undefined ? {} : { kin }),
-    ...(priority === undefined ? {} : { priority }),
-    ...{ track, label, name, value, file, line },
-    // Masked when it is asked for: most facts are compared and never shown.
-    get shown() {
-      return (shown ??= mask(file, name, value));
-    },
-  };
+export function fact(name: string, value: string, spot: Spot, about: About = {}): Fact {
+  return new MaskedFact(name, value, spot, about);
 }
 
 /** A variable as a fact, by the name that it has in the file. */

@@ -25,6 +25,8 @@ async function over<T>(options: Omit<PassOptions, "seen">, work: (pass: Pass) =>
     name: server.name,
     spec: server.resource.spec,
     source: new DirectorySource(server.sourceDirectory),
+    accounts: [],
+    files: [],
   };
   return withPass(
     declaration,

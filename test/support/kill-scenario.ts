@@ -179,7 +179,13 @@ export class KillScenario {
     const declared = servers.find(({ name }) => name === this.#server.name);
     if (declared === undefined) throw new Error(`${this.#server.name} is not in ${this.#manifest}`);
     const { name, resource, sourceDirectory } = declared;
-    const declaration = { name, spec: resource.spec, source: new DirectorySource(sourceDirectory) };
+    const declaration = {
+      name,
+      spec: resource.spec,
+      source: new DirectorySource(sourceDirectory),
+      accounts: [],
+      files: [],
+    };
     const store = new SecretDirectory(join(directory, "secrets"), secrets);
     return withPass(declaration, store, { ...options, seen: new SeenServers() }, work);
   }

@@ -27,6 +27,7 @@ ln() { case $1 in -s) command ln "$@" ;; *) for_each ln "$@" ;; esac; }
 head() {
   command head -c "$(($2 / 2))" && step && command head -c "$(($2 - $2 / 2))" && step
 }
+tar() { around tar "$@"; }
 cp() { around cp "$@"; }
 mkdir() { around mkdir "$@"; }
 rmdir() { around rmdir "$@"; }

@@ -86,6 +86,8 @@ export class LabReconciler {
       name: this.server.name,
       spec: { ...this.#spec, ...spec },
       source: new DirectorySource(this.sourceDirectory),
+      accounts: [],
+      files: [],
     };
   }
 
