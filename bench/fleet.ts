@@ -1,6 +1,7 @@
 /**
  * Many real servers: one changed file pushed to all of them, reload and verification included, and a look at all of them
- * where nothing changed. On twenty of them the same by Ansible, and Ansible with mitogen, in turn.
+ * where nothing changed. On twenty of them the same by Ansible, and Ansible with mitogen, in turn: a run with `--check
+ * --diff` as the plan or the look, and the run itself.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -138,13 +139,16 @@ export async function benchFleet(count = 40, rounds = 3, paired = 20): Promise<F
               revision += 1;
               await writeFiles(project.files, oneFile(revision));
             },
-            run: () => runPlaybook(project, "directory", { mitogen, revision }),
+            run: async () => {
+              await runPlaybook(project, "directory", { mitogen, check: true, revision });
+              await runPlaybook(project, "directory", { mitogen, revision });
+            },
             after: () => onAll(managed, ({ lab }) => assertLive(lab, oneFile(revision), revision)),
           },
           {
             name: names.unchanged[peer],
             rounds,
-            run: () => runPlaybook(project, "directory", { mitogen, revision }),
+            run: () => runPlaybook(project, "directory", { mitogen, check: true, revision }),
           },
         );
       }

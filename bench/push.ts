@@ -1,6 +1,7 @@
 /**
  * Fifty changed files, 531 KB, to one server: plan, durable write, reload, verify. Beside it the same job by Ansible,
- * Ansible with mitogen, and sftp, each on a server of its own that is like the others, in turn.
+ * Ansible with mitogen, and sftp, each on a server of its own that is like the others, in turn. Ansible's plan is a run
+ * with `--check --diff` before the run.
  */
 import { join } from "node:path";
 import { applyServer } from "../engine/apply.ts";
@@ -32,6 +33,13 @@ export const sftp = "sftp -b, then ssh";
 export function ansible(way: Way, mitogen: boolean): string {
   return `Ansible${mitogen ? " with mitogen" : ""}, ${{ loop: "copy in a loop", directory: "copy of a folder", archive: "unarchive" }[way]}`;
 }
+/** Ansible's run without the `--check --diff` before it. */
+export function runAlone(name: string): string {
+  return `${name}, the run alone`;
+}
+function checkOf(name: string): string {
+  return `${name}, --check --diff`;
+}
 
 const main = join(import.meta.dirname, "..", "dist", "cli", "main.js");
 
@@ -45,7 +53,7 @@ function contestant(
     run: (revision: number) => Promise<void>;
     revisions: Map<BenchServer, number>;
   },
-): Contestant {
+): Required<Contestant> {
   const { rounds, server, files, run, revisions } = options;
   const revision = (): number => revisions.get(server) ?? 0;
   return {
@@ -70,6 +78,23 @@ export async function push(server: BenchServer, secrets: SecretStore): Promise<n
   });
 }
 
+/** With, instead of each check of Ansible's, that check and the run after it together: the whole job. */
+function withPairs(times: ReadonlyMap<string, readonly number[]>): Map<string, readonly number[]> {
+  const pairs = new Map(times);
+  for (const way of ["archive", "loop"] as const) {
+    for (const name of [ansible(way, false), ansible(way, true)]) {
+      const [checks, runs] = [times.get(checkOf(name)), times.get(runAlone(name))];
+      if (checks === undefined || runs === undefined) continue;
+      pairs.delete(checkOf(name));
+      pairs.set(
+        name,
+        checks.map((check, round) => check + (runs[round] ?? NaN)),
+      );
+    }
+  }
+  return pairs;
+}
+
 /** The command line is measured as it is installed. */
 async function build(): Promise<void> {
   const { code, stdout } = await runCommand(["npm", "run", "--silent", "build"]);
@@ -92,7 +117,7 @@ export async function benchPush(rounds = 3): Promise<PushFigures> {
     const revisions = new Map<BenchServer, number>();
     let roundTrips = 0;
     const plain = await sftpProject(join(directory, "sftp"), forSFTP.lab);
-    const contestants = [
+    const contestants: Contestant[] = [
       contestant(ours, {
         ...{ rounds, server: own, files: own.source, revisions },
         run: async () => {
@@ -130,19 +155,23 @@ export async function benchPush(rounds = 3): Promise<PushFigures> {
         [forMitogen, true],
       ] as const) {
         const project = await ansibleProject(environment, join(directory, server.lab.name), [server.lab]);
-        for (const way of ["directory", "archive", "loop"] as const) {
+        for (const way of ["archive", "loop"] as const) {
+          const name = ansible(way, mitogen);
+          const { before, run, after } = contestant(name, {
+            ...{ rounds, server, files: project.files, revisions },
+            run: (revision) => runPlaybook(project, way, { mitogen, revision }),
+          });
+          const check = (): Promise<void> =>
+            runPlaybook(project, way, { mitogen, check: true, revision: revisions.get(server) ?? 0 });
           contestants.push(
-            contestant(ansible(way, mitogen), {
-              rounds,
-              ...{ server, files: project.files, revisions },
-              run: (revision) => runPlaybook(project, way, { mitogen, revision }),
-            }),
+            { name: checkOf(name), rounds, before, run: check },
+            { name: runAlone(name), rounds, run, after },
           );
         }
       }
     }
     try {
-      const times = await inTurn(contestants, progress);
+      const times = withPairs(await inTurn(contestants, progress));
       return { roundTrips, times: new Map([...times].map(([name, each]) => [name, median(each)])), skipped };
     } finally {
       for (const server of managed)

@@ -1,10 +1,10 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { lstat, mkdtemp, readdir, rm } from "node:fs/promises";
 import { createServer, isIP, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import { checkServerIdentity, connect as connectTLS, type ConnectionOptions } from "node:tls";
-import { asAsteriskIacError, AsteriskIacError } from "../../core/errors.ts";
+import { asAsteriskIacError, AsteriskIacError, hasErrorCode } from "../../core/errors.ts";
 import type { Endpoint } from "./wire.ts";
 
 /**
@@ -143,6 +143,36 @@ function tlsError(error: NodeJS.ErrnoException, name: string, where: string): As
   );
 }
 
+const directoryName = "asterisk-iac-ami";
+
+/** Directories that are older than this have been connected to, or their process was killed. Milliseconds. */
+const oldest = 60_000;
+
+let swept: Promise<void> | undefined;
+
+/** Removes what killed processes of this user left in the directory for temporary files; once in each process. */
+async function sweep(): Promise<void> {
+  const names = await readdir(tmpdir()).catch(() => []);
+  await Promise.all(names.map((name) => removeLeft(name).catch(() => undefined)));
+}
+
+async function removeLeft(name: string): Promise<void> {
+  const pid = new RegExp(`^${directoryName}-(\\d+)-`).exec(name)?.[1];
+  if (pid === undefined || isRunning(Number(pid))) return;
+  const directory = join(tmpdir(), name);
+  const { uid, mtimeMs } = await lstat(directory);
+  // A process in another container may have that number.
+  if (uid === process.getuid?.() && mtimeMs < Date.now() - oldest) await rm(directory, { recursive: true });
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return !hasErrorCode(error, "ESRCH");
+  }
+}
+
 /**
  * A socket below a new directory that only this user can enter, for one connection, which is then the stream. The
  * directory is gone as soon as somebody connected, or when it is closed.
@@ -152,7 +182,8 @@ async function shareOnce(stream: Duplex): Promise<Reached> {
   let local: Socket | undefined;
   // A stream may break before anybody listens.
   stream.on("error", (error) => (failure ??= error));
-  const directory = await mkdtemp(join(tmpdir(), `asterisk-iac-ami-${process.pid}-`));
+  await (swept ??= sweep());
+  const directory = await mkdtemp(join(tmpdir(), `${directoryName}-${process.pid}-`));
   const path = join(directory, "ami");
   const server = createServer((socket) => {
     local = socket;

@@ -119,8 +119,12 @@ function strangers(rows: readonly Row[], extensions: ReadonlyMap<string, Lines>)
     const shifts = new Set([0, ...written.map(({ line }) => (first?.line ?? 0) - line)]);
     let fewest = own;
     for (const shift of shifts) {
-      if (shift < 0) continue;
-      const left = own.filter((row) => !fits(row, extensions.get(row.extension), shift));
+      if (shift < 0 || fewest.length === 0) continue;
+      const left: Row[] = [];
+      for (const row of own) {
+        if (left.length === fewest.length) break;
+        if (!fits(row, extensions.get(row.extension), shift)) left.push(row);
+      }
       if (left.length < fewest.length) fewest = left;
     }
     return fewest;
@@ -131,18 +135,17 @@ function strangers(rows: readonly Row[], extensions: ReadonlyMap<string, Lines>)
 function fits(row: Row, lines: Lines | undefined, shift: number): boolean {
   // An extension that is not in the files any more is judged by its name.
   if (lines === undefined) return true;
-  const { text } = row;
+  return lines.some(
+    ({ file, line, text }) => file === row.file && line + shift === row.line && isPartOf(row.text, text),
+  );
+}
+
+function isPartOf(text: string, written: string): boolean {
+  if (!isPlain(text) || !isPlain(written)) return true;
   const open = text.indexOf("(");
   const application = open === -1 ? text : text.slice(0, open);
   const rest = open === -1 ? "" : text.slice(open + 1).replace(/\)$/, "");
-  return lines.some(
-    ({ file, line, text: written }) =>
-      file === row.file &&
-      line + shift === row.line &&
-      (!isPlain(text) ||
-        !isPlain(written) ||
-        (written.includes(rest) && written.toLowerCase().includes(application.toLowerCase()))),
-  );
+  return written.includes(rest) && written.toLowerCase().includes(application.toLowerCase());
 }
 
 function isSame(old: Lines | undefined, now: Lines): boolean {

@@ -296,6 +296,33 @@ describe.each([22, 16] as const)("writing on a live server of Asterisk %i", (ast
     await expectUntouched();
   });
 
+  test("a tar that takes no part, and a name too long for it: the contents arrive one by one", async () => {
+    const without = intercepted(host, STAGE_SCRIPT, (script) => `tar() { return 127; }\n${script}`);
+    await applyTransaction(without, transaction(both));
+    expect(await about("t/a.conf")).toBe("640 asterisk:asterisk\nnew a");
+    expect(await about("t/b.conf")).toBe("604 asterisk:asterisk\nnew b");
+    const long = `${"l".repeat(200)}.conf`;
+    const next = [
+      write(long, null, "long"),
+      write("a.conf", "new a", ""),
+      write("in/c.conf", "old c", "new c"),
+    ];
+    await applyTransaction(host, transaction(next, { generation: 1 }));
+    expect(await about(`t/${long}`)).toBe("640 asterisk:asterisk\nlong");
+    expect(await about("t/a.conf")).toBe("640 asterisk:asterisk");
+    expect(await about("t/in/c.conf")).toBe("640 asterisk:asterisk\nnew c");
+  });
+
+  test("contents that tar left out, or that came otherwise than they were sent, are not put in place", async () => {
+    const torn = intercepted(
+      host,
+      STAGE_SCRIPT,
+      (script) => `tar() { command tar "$@" && { [ ! -d "$4" ] || printf x >"$4/b.conf"; }; }\n${script}`,
+    );
+    await expect(applyTransaction(torn, transaction(both))).rejects.toMatchObject({ code: "WriteFailed" });
+    await expectUntouched();
+  });
+
   test("a spool without room: nothing is renamed before the old bytes are kept", async () => {
     await root(`mkdir -p -m 700 ${SPOOL}/asterisk-iac; mount -t tmpfs -o size=16k,mode=700 tmpfs ${SPOOL}/asterisk-iac
       chown asterisk:asterisk ${SPOOL}/asterisk-iac; head -c 60000 /dev/zero | tr '\\0' x >${CONFIG}/t/in/c.conf`);
