@@ -89,6 +89,8 @@ export interface PassOptions {
   readonly importing?: boolean;
   /** The pass may write: an apply that was interrupted is finished or undone first. */
   readonly writing?: boolean;
+  /** Who applies, as the server's record names it; default `asteriskctl`. */
+  readonly front?: string;
   /** A new record takes the place of the old one, so the old one's key does not matter. */
   readonly again?: boolean;
 }
@@ -199,7 +201,7 @@ async function lookOverHost(
     generation: state.record?.generation ?? 0,
     applied: appliedFiles(state.record),
     hostRecord: state.record,
-    manager: `asteriskctl ${key.check.slice(-12)}`,
+    manager: `${options.front ?? "asteriskctl"} ${key.check.slice(-12)}`,
     spoolDirectory,
     key,
     record,
