@@ -34,6 +34,7 @@ export type ErrorCode =
   | "ReloadFailed"
   | "RestartFailed"
   | "NotVerified"
+  | "ApplyRefused"
   // state
   | "IdentityUnknown"
   | "IdentityChanged"
@@ -48,6 +49,13 @@ export type ErrorCode =
   | "WriteInProgress"
   | "Interrupted"
   | "WriteFailed"
+  // the Kubernetes API
+  | "KubernetesUnavailable"
+  | "KubernetesConflict"
+  | "KubernetesNotFound"
+  | "KubernetesExpired"
+  | "KubernetesRefused"
+  | "NotLeading"
   // the lab
   | "LabFailed";
 
@@ -64,6 +72,8 @@ export interface Where {
 export interface ErrorDetails {
   /** What happens next; default `Stalled`. */
   readonly next?: Next;
+  /** For `Waiting`: how long until it is worth another try. */
+  readonly retryAfterMs?: number;
   readonly where?: Where;
   /** What the user can do about it, one or two sentences. */
   readonly hint?: string;
@@ -75,6 +85,7 @@ export class AsteriskIacError extends Error {
   override readonly name = "AsteriskIacError";
   readonly code: ErrorCode;
   readonly next: Next;
+  readonly retryAfterMs: number | undefined;
   readonly where: Where;
   readonly hint: string | undefined;
 
@@ -82,6 +93,7 @@ export class AsteriskIacError extends Error {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.next = details.next ?? "Stalled";
+    this.retryAfterMs = details.retryAfterMs;
     this.where = details.where ?? {};
     this.hint = details.hint;
   }
@@ -89,12 +101,13 @@ export class AsteriskIacError extends Error {
   /** The same error, said of a server: fills in `where.server` if it is not known yet. */
   on(server: string): AsteriskIacError {
     if (this.where.server !== undefined) return this;
-    const details: ErrorDetails = { next: this.next, where: { ...this.where, server }, cause: this.cause };
-    return new AsteriskIacError(
-      this.code,
-      this.message,
-      this.hint === undefined ? details : { ...details, hint: this.hint },
-    );
+    return new AsteriskIacError(this.code, this.message, {
+      next: this.next,
+      where: { ...this.where, server },
+      cause: this.cause,
+      ...(this.retryAfterMs === undefined ? {} : { retryAfterMs: this.retryAfterMs }),
+      ...(this.hint === undefined ? {} : { hint: this.hint }),
+    });
   }
 }
 

@@ -54,7 +54,7 @@ export type RecordedOwnership = z.infer<typeof recordedOwnership>;
 
 /**
  * What becomes of the keys of one owner in one file: the table of the design, where the declaration is the side of truth.
- * `Release`: they stay and are nobody's. `Held`: no part of this plan.
+ * `Release`: they are gone, or another's, and no longer recorded. `Left`: they stay, and stay recorded. `Held`: no part of this plan.
  */
 export interface OwnedChange {
   readonly owner: Owner;
@@ -100,8 +100,8 @@ function withdrawn(
 ): OwnedChange {
   if (observed === null) return { owner, kind: "Release" };
   const isDeleted = policy.released.has(owner);
-  if (!isDeleted && !policy.prune) return { owner, kind: "Left" };
-  if (deletionPolicy === "Retain") return { owner, kind: "Release" };
+  // Still recorded: as nobody's they would be drift of the source's copy, and would go with the next apply.
+  if (deletionPolicy === "Retain" || (!isDeleted && !policy.prune)) return { owner, kind: "Left" };
   const isOurs = observed === recorded || isDeleted || policy.isTaken;
   return { owner, kind: isOurs ? "Remove" : "Conflict" };
 }

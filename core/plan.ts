@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Change } from "./diff.ts";
 import type { EffectiveDifference } from "./difference.ts";
-import type { OwnedChange } from "./ownership.ts";
+import type { OwnedChange, Owner } from "./ownership.ts";
 import type { RecordedHash } from "./record.ts";
 import type { ReloadPlan } from "./reloads.ts";
 import type { UpdateDirection } from "./resource/index.ts";
@@ -27,6 +27,8 @@ export interface PlannedChange {
   readonly serverHash: RecordedHash | null;
   /** What happens to the keys that resources own in it; `result`: the recorded hash of what is to be written. */
   readonly owners?: readonly (OwnedChange & { readonly result: RecordedHash | null })[];
+  /** The ConfFile that is the whole file, where the source has a copy that does not count therefore. */
+  readonly hides?: Owner;
   /** Why it is left alone although the table says otherwise: a link, a generated file, one that others need. */
   readonly blocked?: string;
   /** What Asterisk would refuse in it; such a plan is not applied. */
@@ -144,11 +146,11 @@ export function explainOwned({ kind, cause }: OwnedChange): string {
     case "Remove":
       return "no longer declared: taken out, and what was there before comes back";
     case "Release":
-      return "no longer declared: what is there stays, and is nobody's";
+      return "no longer declared, and gone from the server or another's: only the record is brought up to date";
     case "Drift":
       return "drift: the server moved away; reported only (drift: Report)";
     case "Left":
-      return "no longer declared, left on the server (prune: false)";
+      return "no longer declared, left on the server (prune: false, or deletionPolicy: Retain)";
     case "Conflict":
       return "conflict: the server has other values, which are not from us";
     case "Held":

@@ -21,6 +21,8 @@ export type RecordName = "import" | "collected";
 export interface Source {
   /** What messages call it, e.g. the directory's path. */
   readonly name: string;
+  /** Whether this path is its to have. Where it is not, there are only resources, and nothing is ever missing from it. */
+  holds(path: string): boolean;
   /** Every file, hashed. A source that does not exist yet is empty. */
   list(): Promise<ReadonlyMap<string, SourceFile>>;
   read(path: string): Promise<Buffer>;

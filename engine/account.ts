@@ -27,23 +27,30 @@ export interface AccountReport {
 export async function verifyAccounts(pass: Pass, names: readonly string[] = []): Promise<AccountReport[]> {
   const accounts = chosen(pass, names);
   if (accounts.length === 0) return [];
-  const [live, manager] = await Promise.all([
-    observeManagerUsers(
-      pass.session.host,
-      accounts.map((account) => seenAs({ account })),
-    ),
-    readManager(pass),
-  ]);
+  const [live, manager] = await Promise.all([checkAccounts(pass, accounts), readManager(pass)]);
   return Promise.all(
     accounts.map(async (account) => {
       const { name, spec } = account;
-      const checks = verifyAccount(spec, live.get(spec.username));
-      const secret = await accountSecret(account, pass.secrets);
+      const checks = live.get(name) ?? [];
+      const secret = await accountSecret(account, account.secrets ?? pass.secrets);
       const problems = accountProblems(account, { ...manager.policy, secret });
       const ok = checks.every((check) => check.ok) && problems.every(({ severity }) => severity !== "error");
       return { name, username: spec.username, checks, problems, ok };
     }),
   );
+}
+
+/** By account: its attributes, declared beside what live Asterisk shows. One round trip. */
+export async function checkAccounts(
+  { session }: Pass,
+  accounts: readonly DeclaredAccount[],
+): Promise<ReadonlyMap<string, readonly AttributeCheck[]>> {
+  if (accounts.length === 0) return new Map();
+  const live = await observeManagerUsers(
+    session.host,
+    accounts.map((account) => seenAs({ account })),
+  );
+  return new Map(accounts.map(({ name, spec }) => [name, verifyAccount(spec, live.get(spec.username))]));
 }
 
 /**

@@ -91,7 +91,7 @@ async function promote(
     ),
   );
   for (const [owner, { account }] of accounts)
-    if (done.has(owner) && !blocked.has(owner)) await promotePending(account, secrets);
+    if (done.has(owner) && !blocked.has(owner)) await promotePending(account, account.secrets ?? secrets);
 }
 
 function declarationChanged(): AsteriskIacError {

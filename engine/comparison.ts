@@ -38,6 +38,8 @@ export interface CompareOptions {
   readonly released?: ReadonlySet<Owner>;
   /** Only what these own is compared; everything else stays as it is. */
   readonly only?: ReadonlySet<Owner>;
+  /** What is owned by resources that are not declared here is declared elsewhere: it stays as it is. */
+  readonly keepsOthers?: boolean;
 }
 
 /**
@@ -70,7 +72,9 @@ export async function compare(pass: Pass, options: CompareOptions = {}): Promise
   };
   const selected = await selectForPlan(pass, source, records);
   const observed = new Map(pass.files.map((file) => [file.path, file]));
-  const inSource = [...selected].filter((path) => !wasPassedOver(path, record, observed, source));
+  const inSource = [...selected].filter(
+    (path) => target.holds(path) && !wasPassedOver(path, record, observed, source),
+  );
   const owned = await ownedFiles(pass, desired, { source, selected: new Set(inSource) });
   const triples = new Map(
     inSource.map((path) => [path, tripleOf(path, { pass, records, source, observed })]),
@@ -89,6 +93,7 @@ export async function compare(pass: Pass, options: CompareOptions = {}): Promise
     const { change, ...rest } = compareOwned(file, bases.get(path), {
       ...{ ...policy, take, released: options.released ?? new Set(), triple: triples.get(path) },
       only: options.only,
+      keepsOthers: options.keepsOthers === true,
       observed: observed.get(path),
     });
     compared.set(path, rest);

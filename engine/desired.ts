@@ -16,6 +16,8 @@ import type { Secret, SecretStore } from "./secrets.ts";
 /** A ConfFile as a front declares it; `content` where the front has it from a place of its own. */
 export interface DeclaredConfFile {
   readonly name: string;
+  /** Where its secrets are, if not where the server's are. */
+  readonly secrets?: SecretStore;
   readonly spec: ConfFileSpec;
   readonly content?: Buffer;
 }
@@ -23,6 +25,8 @@ export interface DeclaredConfFile {
 /** An AMIAccount as a front declares it. */
 export interface DeclaredAccount {
   readonly name: string;
+  /** Where its secret is, if not where the server's are. */
+  readonly secrets?: SecretStore;
   readonly spec: AMIAccount["spec"];
 }
 
@@ -44,13 +48,17 @@ export const confFileOwner = (name: string): Owner => `ConfFile ${name}`;
  */
 export async function desiredOf(pass: Pass): Promise<Desired> {
   const { accounts, files, spec } = pass.declaration;
-  const secrets = new SecretReader(pass.secrets);
+  const seen = new Set<string>();
   const all: { path: string; sections?: DesiredSections; content?: DesiredContent }[] = [];
-  for (const file of files) all.push(...(await confFileParts(file, secrets)));
+  const shared = new SecretReader(pass.secrets, seen);
+  for (const file of files) {
+    const secrets = file.secrets === undefined ? shared : new SecretReader(file.secrets, seen);
+    all.push(...(await confFileParts(file, secrets)));
+  }
   const wanted = new Map<Owner, WantedAccount>();
   for (const account of accounts) {
-    const secret = await accountSecret(account, pass.secrets);
-    secrets.seen.add(secret);
+    const secret = await accountSecret(account, account.secrets ?? pass.secrets);
+    seen.add(secret);
     wanted.set(accountOwner(account.name), {
       account,
       secret,
@@ -69,13 +77,10 @@ export async function desiredOf(pass: Pass): Promise<Desired> {
     refuseDirection(path, owner, policyOf(path));
     const before = desired.get(path) ?? { sections: [] };
     if (content !== undefined && before.content !== undefined)
-      throw ownedTwice(path, before.content.owner, owner, "the whole file");
+      throw ownedTwice(path, before.content.owner, owner, "file");
     for (const other of before.sections) {
       const [twice] = overlappingKeys(ownedKeys(other.sections), ownedKeys(sections?.sections ?? []));
-      if (twice !== undefined) {
-        const keys = twice.keys === "all" ? "the section" : twice.keys.join(", ");
-        throw ownedTwice(path, other.owner, owner, `${keys} of [${twice.section}]`);
-      }
+      if (twice !== undefined) throw ownedTwice(path, other.owner, owner, twice);
     }
     desired.set(path, {
       sections: sections === undefined ? before.sections : [...before.sections, sections],
@@ -86,7 +91,7 @@ export async function desiredOf(pass: Pass): Promise<Desired> {
         : { content }),
     });
   }
-  return { files: desired, accounts: wanted, secrets: secrets.seen };
+  return { files: desired, accounts: wanted, secrets: seen };
 }
 
 /** Which keys resources own, or are to own, by path; their values are neither asked for nor judged. */
@@ -118,12 +123,13 @@ export async function keysOfResources(pass: Pass): Promise<ReadonlyMap<string, r
 
 /** Reads each secret once, and remembers what was filled in. */
 class SecretReader {
-  readonly seen = new Set<string>();
+  readonly seen: Set<string>;
   readonly #store: SecretStore;
   readonly #secrets = new Map<string, Promise<Secret>>();
 
-  constructor(store: SecretStore) {
+  constructor(store: SecretStore, seen: Set<string>) {
     this.#store = store;
+    this.seen = seen;
   }
 
   async value(name: string, key: string): Promise<Buffer | undefined> {
@@ -215,8 +221,18 @@ function refuseDirection(
   });
 }
 
-function ownedTwice(path: string, first: Owner, second: Owner, what: string): AsteriskIacError {
-  return new AsteriskIacError("OwnedTwice", `${first} and ${second} both own ${what} in ${path}`, {
+/** Two owners of the same keys. */
+export function ownedTwice(
+  path: string,
+  first: Owner,
+  second: Owner,
+  what: OwnedKeys | "file",
+): AsteriskIacError {
+  const keys =
+    what === "file"
+      ? "the whole file"
+      : `${what.keys === "all" ? "the section" : what.keys.join(", ")} of [${what.section}]`;
+  return new AsteriskIacError("OwnedTwice", `${first} and ${second} both own ${keys} in ${path}`, {
     hint: "Declare it once. Nothing was written.",
   });
 }

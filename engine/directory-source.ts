@@ -21,8 +21,13 @@ const lockStaleMs = 5000;
  */
 export class DirectorySource implements Source {
   readonly name: string;
+
   constructor(directory: string) {
     this.name = directory;
+  }
+
+  holds(): boolean {
+    return true;
   }
 
   async list(): Promise<ReadonlyMap<string, SourceFile>> {

@@ -1,7 +1,15 @@
+import { isDeepStrictEqual } from "node:util";
 import type { OwnedFileRecord } from "../asterisk/transaction.ts";
 import { readKept } from "../asterisk/kept.ts";
 import { ConfError } from "../core/conf/errors.ts";
-import { isAsOwned, ownedKeys, readOwned, restoreOwned, writeOwned } from "../core/conf/owned.ts";
+import {
+  isAsOwned,
+  overlappingKeys,
+  ownedKeys,
+  readOwned,
+  restoreOwned,
+  writeOwned,
+} from "../core/conf/owned.ts";
 import type { OwnedKeys, OwnedSection } from "../core/conf/owned.ts";
 import type { Change, DiffPolicy, Take, Triple } from "../core/diff.ts";
 import { AsteriskIacError } from "../core/errors.ts";
@@ -10,6 +18,7 @@ import type {
   DesiredFile,
   DesiredSections,
   OwnedChange,
+  OwnedTriple,
   Owner,
   RecordedOwnership,
 } from "../core/ownership.ts";
@@ -25,7 +34,7 @@ export interface OwnedFile {
   readonly path: string;
   readonly desired: DesiredFile | undefined;
   readonly recorded: RecordedOwnership | undefined;
-  /** Of the bytes that we wrote there last. */
+  /** Of the bytes that we wrote there last, if these were the recorded base and the owned keys. */
   readonly writtenHash: ContentHash | null | undefined;
   /** What is on the server; undefined: nothing. */
   readonly observed: Buffer | undefined;
@@ -70,7 +79,7 @@ export async function ownedFiles(
       path,
       desired: wanted,
       recorded: recorded.get(path),
-      writtenHash: pass.hostRecord?.files[path]?.hash,
+      writtenHash: writtenInStep(pass.hostRecord?.files[path]),
       observed: observed.get(path),
       base,
       original: recorded.get(path)?.original === null ? null : originals.get(path),
@@ -80,7 +89,16 @@ export async function ownedFiles(
   return new Map(await Promise.all(files));
 }
 
-/** The bytes from before the first owner, of files from which an owner went away. */
+/** A base that was recorded before the file was written had drifted by then, so that the bytes say nothing of it. */
+function writtenInStep(
+  file:
+    { hash: ContentHash | null; generation: number; ownership?: RecordedOwnership | undefined } | undefined,
+): ContentHash | null | undefined {
+  const since = file?.ownership?.base?.generation;
+  return file !== undefined && since !== undefined && since >= file.generation ? file.hash : undefined;
+}
+
+/** The bytes from before the first owner, of files from which an owner, or some of its keys, went away. */
 async function readOriginals(
   pass: Pass,
   desired: Pick<Desired, "files">,
@@ -89,7 +107,9 @@ async function readOriginals(
   const wanted = [...recorded].filter(
     ([path, { original, sections, content }]) =>
       typeof original === "string" &&
-      (Object.keys(sections).some((owner) => !isDeclared(desired.files.get(path), owner)) ||
+      (Object.values(sections).some(
+        ({ keys }) => withoutClaimed(keys as OwnedKeys[], desired.files.get(path)).length > 0,
+      ) ||
         (content !== undefined && desired.files.get(path)?.content?.owner !== content.owner)),
   );
   const ids = [...new Set(wanted.map(([, { original }]) => original ?? ""))];
@@ -107,6 +127,24 @@ async function readOriginals(
       return bytes === undefined ? [] : [[path, bytes] as const];
     }),
   );
+}
+
+/** Of some keys those that no resource declares. */
+function withoutClaimed(keys: readonly OwnedKeys[], desired: DesiredFile | undefined): OwnedKeys[] {
+  return without(keys, ownedKeys((desired?.sections ?? []).flatMap(({ sections }) => sections)));
+}
+
+/** What of `keys` is not among `claimed`. Of a whole section nothing can be taken but the whole. */
+function without(keys: readonly OwnedKeys[], claimed: readonly OwnedKeys[]): OwnedKeys[] {
+  const isFree = (section: string, of: OwnedKeys["keys"]): boolean =>
+    overlappingKeys([{ section, keys: of }], claimed).every(
+      (shared) => of === "all" && shared.keys !== "all",
+    );
+  return keys.flatMap(({ section, keys: of }): OwnedKeys[] => {
+    if (of === "all") return isFree(section, of) ? [{ section, keys: of }] : [];
+    const free = of.filter((key) => isFree(section, [key]));
+    return free.length === 0 ? [] : [{ section, keys: free }];
+  });
 }
 
 function isDeclared(desired: DesiredFile | undefined, owner: Owner): boolean {
@@ -128,7 +166,7 @@ function projectedOf({
     ...Object.values(recorded?.sections ?? {}).flatMap((owned) => owned.keys as OwnedKeys[]),
   ];
   const bytes = restoreOwned(observed, keys, base ?? original ?? undefined);
-  return bytes.length === 0 && base === undefined && original === null ? null : bytes;
+  return isBlank(bytes) && isOurs({ base, original }) ? null : bytes;
 }
 
 interface ComparePolicy extends Omit<DiffPolicy, "take"> {
@@ -137,6 +175,7 @@ interface ComparePolicy extends Omit<DiffPolicy, "take"> {
   readonly triple: Triple | undefined;
   readonly observed: ObservedFile | undefined;
   readonly only: ReadonlySet<Owner> | undefined;
+  readonly keepsOthers: boolean;
 }
 
 /** What happens to an owned file as a whole; `change` is undefined where it is no part of the plan. */
@@ -148,16 +187,22 @@ export function compareOwned(
   const { path } = file;
   const { only } = policy;
   const contentOwner = file.desired?.content?.owner ?? file.recorded?.content?.owner;
-  const isBaseHeld = only !== undefined && (contentOwner === undefined || !only.has(contentOwner));
+  const declared = new Set([
+    file.desired?.content?.owner,
+    ...(file.desired?.sections ?? []).map(({ owner }) => owner),
+  ]);
+  const isHeld = (owner: Owner): boolean =>
+    only === undefined ? policy.keepsOthers && !declared.has(owner) : !only.has(owner);
+  const isBaseHeld = contentOwner === undefined ? only !== undefined : isHeld(contentOwner);
   const withdrawn = isBaseHeld ? undefined : withdrawnContent(file, policy);
   const base = isBaseHeld
     ? undefined
-    : (withdrawn?.base ?? (file.desired?.content === undefined ? fromTable : neverToSource(fromTable)));
+    : (withdrawn?.base ?? (file.desired?.content === undefined ? fromTable : ofContent(file, fromTable)));
   const compared = withdrawn?.file ?? file;
   if (policy.observed?.problem !== undefined)
     return { file, base, owned: [], change: { kind: "Unknown", path, side: "server" } };
   const owned = ownedChanges(compared, policy).map((change): OwnedChange =>
-    only === undefined || only.has(change.owner) ? change : { owner: change.owner, kind: "Held" },
+    isHeld(change.owner) ? { owner: change.owner, kind: "Held" } : change,
   );
   const isPending = owned.some(({ kind }) => kind === "Write" || kind === "Remove" || kind === "Conflict");
   const hasDirection =
@@ -169,10 +214,13 @@ export function compareOwned(
   return { file: compared, base, owned, change: combine(path, base, owned, file.observed !== undefined) };
 }
 
-/** Nothing is written into a declaration. */
-function neverToSource(change: Change | undefined): Change | undefined {
+/** Nothing is written into a declaration, and what is recorded of it is what it says. */
+function ofContent({ path, desired, recorded }: OwnedFile, change: Change | undefined): Change | undefined {
+  const [declared, before] = [desired?.content, recorded?.content];
+  const isRecorded = before?.owner === declared?.owner && before?.deletionPolicy === declared?.deletionPolicy;
+  if (change?.kind === "InSync" && !isRecorded) return { kind: "Record", path };
   if (change === undefined || !("to" in change) || change.to === "server") return change;
-  return { kind: "Conflict", path: change.path, why: "both-moved" };
+  return { kind: "Conflict", path, why: "both-moved" };
 }
 
 /** What becomes of a file whose ConfFile is gone and that no source has: the bytes from before come back. */
@@ -199,62 +247,94 @@ function withdrawnContent(
   };
 }
 
-function ownedChanges(
-  { path, desired, recorded, observed = Buffer.alloc(0) }: OwnedFile,
-  { drift, prune, released, take }: ComparePolicy,
-): OwnedChange[] {
+function ownedChanges(file: OwnedFile, { drift, prune, released, take }: ComparePolicy): OwnedChange[] {
+  const { path, desired, recorded, observed = Buffer.alloc(0) } = file;
   const isTaken = takesDeclaration(take, path);
   if (take?.scope === "all" && !isTaken) return [];
   const policy = { drift, prune, released, isTaken };
   const before = recorded?.sections ?? {};
-  const declared = (desired?.sections ?? []).map(({ owner, sections, deletionPolicy }) =>
-    diffOwned(
-      {
-        owner,
-        desired: hashOwned(sections.map(({ variables }) => variables)),
-        observed: observedHash(observed, sections),
-        recorded: before[owner]?.hash ?? null,
-        deletionPolicy,
-      },
-      policy,
-    ),
-  );
+  const declared = (desired?.sections ?? []).map((sections): OwnedChange => {
+    const recordedOwner = before[sections.owner];
+    const change = diffOwned(declaredTriple(sections, recordedOwner, file), policy);
+    const isRecorded = recordedOwner?.deletionPolicy === sections.deletionPolicy;
+    return change.kind === "InSync" && !isRecorded ? { ...change, kind: "Record" } : change;
+  });
   const withdrawn = Object.entries(before)
     .filter(([owner]) => !isDeclared(desired, owner))
     .map(([owner, { keys, hash, deletionPolicy }]) => {
-      const values = readOwned(observed, keys as OwnedKeys[]);
-      const isThere = values.some((variables) => variables !== null && variables.length > 0);
+      const observedHash = hashOwned(readOwned(observed, keys as OwnedKeys[]));
+      const isThere = has(observed, withoutClaimed(keys as OwnedKeys[], desired));
       const triple = { owner, desired: null, recorded: hash, deletionPolicy };
-      return diffOwned({ ...triple, observed: isThere ? hashOwned(values) : null }, policy);
+      return diffOwned({ ...triple, observed: isThere ? observedHash : null }, policy);
     });
   return [...declared, ...withdrawn];
 }
 
-function observedHash(observed: Buffer, sections: readonly OwnedSection[]): string | null {
-  const values = readOwned(observed, ownedKeys(sections));
-  if (values.every((variables) => variables === null || variables.length === 0)) return null;
-  const hash = hashOwned(values);
-  // The values may be right and the section still not what it seems, as with a template in its header.
-  const seemsRight = hash === hashOwned(sections.map(({ variables }) => variables));
-  return seemsRight && !sections.every((section) => isAsOwned(observed, section))
-    ? `${hash} otherwise`
-    : hash;
+/** One owner's keys three ways. Those that it declared once and does not any more have to be as they were before. */
+function declaredTriple(
+  { owner, sections, deletionPolicy }: DesiredSections,
+  before: RecordedOwnership["sections"][string] | undefined,
+  file: OwnedFile,
+): OwnedTriple {
+  const { observed = Buffer.alloc(0) } = file;
+  const keys = ownedKeys(sections);
+  const keysBefore = (before?.keys ?? []) as OwnedKeys[];
+  const isAsBefore =
+    before !== undefined &&
+    hashOwned(readOwned(observed, keysBefore)) === before.hash &&
+    !has(observed, without(keys, keysBefore));
+  const isUnchanged =
+    before?.hash === hashOwned(sections.map(({ variables }) => variables)) &&
+    isDeepStrictEqual(keysBefore, keys);
+  const isAsDeclared =
+    sections.every((section) => isAsOwned(observed, section)) &&
+    withoutDropped(observed, keysBefore, file).equals(observed);
+  const recorded = before === undefined ? null : isUnchanged ? "declared" : "recorded";
+  const seen = isAsDeclared
+    ? "declared"
+    : isAsBefore && !isUnchanged
+      ? "recorded"
+      : has(observed, [...keys, ...keysBefore])
+        ? "other"
+        : null;
+  return { owner, desired: "declared", observed: seen, recorded, deletionPolicy };
+}
+
+/** Whether a file has a value for any of the keys. */
+function has(bytes: Buffer, keys: readonly OwnedKeys[]): boolean {
+  return readOwned(bytes, keys).some((variables) => variables !== null && variables.length > 0);
+}
+
+/** The file with those of the keys that no resource declares any more as they were before. */
+function withoutDropped(
+  bytes: Buffer,
+  keys: readonly OwnedKeys[],
+  { desired, base, original }: OwnedFile,
+): Buffer {
+  const dropped = withoutClaimed(keys, desired);
+  return dropped.length === 0 ? bytes : restoreOwned(bytes, dropped, base ?? original ?? undefined);
 }
 
 /** The file as it is to be, for a change that writes it to the server. Throws `ConfInvalid` for what can't be written. */
 export function desiredBytes({ file, base, owned }: ComparedOwnedFile): Buffer {
-  const { path, desired, recorded, original } = file;
+  const { path, desired, recorded } = file;
   const observed = file.observed ?? Buffer.alloc(0);
   const isBaseWritten = (base?.kind === "Write" || base?.kind === "Remove") && base.to === "server";
   const fromBase = base?.kind === "Write" ? file.base : undefined;
+  const isUnowned = owned.every(({ kind }) => kind === "Remove" || kind === "Release");
+  // Taking keys out one owner at a time may leave a blank line too many.
+  if (isUnowned && file.base !== undefined && (base?.kind === "InSync" || base?.kind === "Record"))
+    return file.base;
   let bytes: Buffer = isBaseWritten ? (fromBase ?? Buffer.alloc(0)) : observed;
   try {
+    const keysOf = (owner: Owner): OwnedKeys[] => (recorded?.sections[owner]?.keys ?? []) as OwnedKeys[];
+    for (const { owner, kind } of owned)
+      if (!isBaseWritten && (kind === "Remove" || kind === "Write"))
+        bytes = withoutDropped(bytes, keysOf(owner), file);
     for (const { owner, kind } of owned) {
       const declared = desired?.sections.find((sections) => sections.owner === owner);
-      const keys = (recorded?.sections[owner]?.keys ?? []) as OwnedKeys[];
-      if (kind === "Remove" && !isBaseWritten)
-        bytes = restoreOwned(bytes, keys, file.base ?? original ?? undefined);
-      else if (kind === "Left" || kind === "Drift" || kind === "Held") {
+      if (kind === "Left" || kind === "Drift" || kind === "Held") {
+        const keys = declared === undefined ? withoutClaimed(keysOf(owner), desired) : keysOf(owner);
         if (isBaseWritten) bytes = writeOwned(bytes, sectionsOf(observed, keys));
       } else if (declared !== undefined) bytes = writeOwned(bytes, declared.sections);
     }
@@ -265,7 +345,16 @@ export function desiredBytes({ file, base, owned }: ComparedOwnedFile): Buffer {
       hint: error.hint,
     });
   }
-  return bytes;
+  return isUnowned && isOurs(file) && isBlank(bytes) ? Buffer.alloc(0) : bytes;
+}
+
+/** A file that resources made, and nobody else has anything of. */
+function isOurs({ base, original }: Pick<OwnedFile, "base" | "original">): boolean {
+  return base === undefined && original === null;
+}
+
+function isBlank(bytes: Buffer): boolean {
+  return bytes.toString("latin1").trim() === "";
 }
 
 /** What a file has of some keys, as sections. */
@@ -279,10 +368,11 @@ function sectionsOf(bytes: Buffer, keys: readonly OwnedKeys[]): OwnedSection[] {
 
 /** What the record says of a file once its change was carried out, at `generation`. */
 export function ownershipAfter(
-  { file, base, owned }: ComparedOwnedFile,
+  compared: ComparedOwnedFile,
   generation: number,
   previous: { readonly hash: string | null; readonly generation: number } | undefined,
 ): OwnedFileRecord {
+  const { file, base, owned } = compared;
   const { desired, recorded } = file;
   const sections: RecordedOwnership["sections"] = {};
   for (const { owner, kind } of owned) {
@@ -300,7 +390,8 @@ export function ownershipAfter(
     recorded === undefined ? previous : recorded.base,
   );
   const hash = file.observed === undefined ? null : contentHash(file.observed);
-  if (content === undefined && Object.keys(sections).length === 0)
+  const isUnowned = content === undefined && Object.keys(sections).length === 0;
+  if (isUnowned && (nextBase === undefined || nextBase.hash === hashAfter(compared)))
     return { isOurs: nextBase !== undefined, hash };
   return {
     isOurs: true,
@@ -316,6 +407,15 @@ export function ownershipAfter(
   };
 }
 
+/** Of the bytes that the server has once a change is carried out. */
+function hashAfter(compared: ComparedOwnedFile): ContentHash | null {
+  const { file, base, owned } = compared;
+  if (base?.kind === "Remove") return null;
+  const isMoved = base?.kind === "Write" || owned.some(({ kind }) => kind === "Write" || kind === "Remove");
+  const bytes = isMoved ? desiredBytes(compared) : file.observed;
+  return bytes === undefined ? null : contentHash(bytes);
+}
+
 /** The base as it is in step now; as it was recorded before, where it is not. */
 function baseAfter(
   { file, base }: ComparedOwnedFile,
@@ -327,20 +427,11 @@ function baseAfter(
   const hasOther =
     file.desired?.content !== undefined || (file.base !== undefined && file.base !== file.original);
   if (isReleased && !hasOther) return undefined;
-  switch (base?.kind) {
-    case "InSync":
-    case "Record":
-      return file.base === undefined ? before : { hash: contentHash(file.base), generation };
-    case "Write":
-    case "Remove":
-      if (base.to === "source") return before;
-      return {
-        hash: base.kind === "Remove" || file.base === undefined ? null : contentHash(file.base),
-        generation,
-      };
-    default:
-      return before;
-  }
+  const hash = file.base === undefined ? null : contentHash(file.base);
+  if (base?.kind === "InSync" || base?.kind === "Record")
+    return hash === null ? before : { hash, generation };
+  if (base?.kind === "Remove" && base.to === "server") return { hash: null, generation };
+  return base?.kind === "Write" && base.to === "server" ? { hash, generation } : before;
 }
 
 /** What the record says of one owner's keys. */

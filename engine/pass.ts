@@ -80,6 +80,11 @@ export class SeenServers {
     }
     this.#names.set(identity, name);
   }
+
+  /** A server that is no longer declared, or is so under another name. */
+  release(name: string): void {
+    for (const [identity, other] of this.#names) if (other === name) this.#names.delete(identity);
+  }
 }
 
 export interface PassOptions {

@@ -81,11 +81,13 @@ export async function preparePlan(pass: Pass, options: CompareOptions = {}): Pro
     const blocked = leftAlone(change, facts(path, onServer?.includerOf(path)));
     const difference = differenceOf(change, contents);
     const owners = owned.get(path)?.owned ?? [];
+    const content = owned.get(path)?.file.desired?.content;
     return {
       change,
       sourceHash: known(triple?.source),
       serverHash: known(triple?.server),
       ...(owners.length === 0 ? {} : { owners: ownersOf(owners, pass, contents.toServer.get(path)) }),
+      ...(content === undefined || !comparison.source.has(path) ? {} : { hides: content.owner }),
       ...(blocked === undefined ? {} : { blocked }),
       ...(error === undefined ? {} : { error }),
       ...(difference === undefined ? {} : { difference }),

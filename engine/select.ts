@@ -28,11 +28,11 @@ export interface Selection {
  */
 export async function selectPaths(
   side: Selectable,
-  files: readonly string[],
+  files: readonly string[] | ((path: string) => boolean),
   configDirectory: string,
   known: ReadonlySet<string> = new Set(),
 ): Promise<Selection> {
-  const matches = fileSelector(files);
+  const matches = typeof files === "function" ? files : fileSelector(files);
   const includes = new IncludePaths(configDirectory);
   const selected = new Set([...side.paths.keys()].filter((path) => known.has(path) || matches(path)));
   const contents = new Map<string, Buffer>();

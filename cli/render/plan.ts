@@ -40,10 +40,12 @@ function reasonOf({ change, blocked, error }: PlannedChange): string {
   return error === undefined ? explain(change) : `refused: ${error}`;
 }
 
-function ownersOf({ owners = [] }: PlannedChange): string[] {
-  return owners
-    .filter(({ kind }) => kind !== "InSync" && kind !== "Held")
-    .map((owned) => printable(`${owned.owner}: ${explainOwned(owned)}`));
+function ownersOf({ owners = [], hides }: PlannedChange): string[] {
+  const changed = owners.filter(({ kind }) => kind !== "InSync" && kind !== "Held");
+  return [
+    ...(hides === undefined ? [] : [printable(`${hides} is the whole file instead of the source's copy`)]),
+    ...changed.map((owned) => printable(`${owned.owner}: ${explainOwned(owned)}`)),
+  ];
 }
 
 function summary(plan: Plan): string {

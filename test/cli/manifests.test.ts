@@ -145,3 +145,61 @@ describe("mistakes", () => {
     expect(String(failure)).not.toContain("hunter2");
   });
 });
+
+describe("accounts and files of a server", () => {
+  const resource = (kind: string, name: string, spec: string): string =>
+    `---\napiVersion: asterisk-iac.dev/v1alpha1\nkind: ${kind}\nmetadata: { name: ${name} }\nspec:\n${spec}`;
+  const account = (name: string, server: string): string =>
+    resource("AMIAccount", name, `  { serverRef: { name: ${server} }, username: ${name}, generate: true }\n`);
+
+  test("each server has its own, with the defaults filled in", async () => {
+    const directory = write({
+      "servers.yaml": `${server("pbx1")}---\n${server("pbx2")}`,
+      "accounts.yaml": account("crm", "pbx1") + account("board", "pbx2"),
+      "files.yaml": resource("ConfFile", "q", "  { serverRef: { name: pbx2 }, path: q.conf, content: x }\n"),
+    });
+    const { resourcesOf } = await loadManifests([directory]);
+    expect(resourcesOf("pbx1")).toMatchObject({
+      accounts: [
+        { name: "crm", spec: { username: "crm", deny: ["0.0.0.0/0", "::/0"], deletionPolicy: "Restore" } },
+      ],
+      files: [],
+    });
+    expect(resourcesOf("pbx2")).toMatchObject({ accounts: [{ name: "board" }], files: [{ name: "q" }] });
+  });
+
+  test("content from a file beside the manifest, its bytes as they are", async () => {
+    const from = (field: string): string =>
+      server("pbx1") +
+      resource("ConfFile", "q", `  { serverRef: { name: pbx1 }, path: q.conf, contentFrom: ${field} }\n`);
+    const directory = write({ "a.yaml": from("{ file: below/q.conf }") });
+    mkdirSync(join(directory, "below"));
+    const bytes = Buffer.from("[a]\r\nname = J\xfcrgen", "latin1");
+    writeFileSync(join(directory, "below/q.conf"), bytes);
+    expect((await loadManifests([directory])).resourcesOf("pbx1").files[0]?.content).toEqual(bytes);
+
+    for (const [field, why] of [
+      ["{ file: none.conf }", /contentFrom\.file: .*none\.conf can't be read/],
+      ["{ configMapKeyRef: { name: a, key: b } }", /configMapKeyRef: is for Kubernetes; use file/],
+      ["{}", /needs exactly one of/],
+    ] as const)
+      await expect(loadManifests([write({ "a.yaml": from(field) })])).rejects.toThrow(why);
+  });
+
+  test("every mistake in them is told with its line, and a server that is not there", async () => {
+    const directory = write({
+      "a.yaml": `${server("pbx1")}${account("crm", "nowhere")}${resource(
+        "AMIAccount",
+        "bad",
+        '  serverRef: { name: pbx1 }\n  username: "x]"\n  generate: true\n  read: [cals]\n',
+      )}${resource("ConfFile", "q", "  serverRef: { name: pbx1 }\n  path: ../q.conf\n  content: s3cret-value\n")}`,
+    });
+    const loading = loadManifests([join(directory, "a.yaml")]);
+    await expect(loading).rejects.toMatchObject({ code: "InvalidManifest" });
+    await expect(loading).rejects.toThrow(/a\.yaml:8: serverRef\.name: no AsteriskServer is called nowhere/);
+    await expect(loading).rejects.toThrow(/a\.yaml:19: spec\.username: is not an account's name/);
+    await expect(loading).rejects.toThrow(/a\.yaml:21: spec\.read\.0: "cals" is not a class of AMI/);
+    await expect(loading).rejects.toThrow(/a\.yaml:28: spec\.path: /);
+    await expect(loading).rejects.not.toThrow(/s3cret-value/);
+  });
+});

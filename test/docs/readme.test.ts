@@ -10,7 +10,14 @@ import { join } from "node:path";
 import { labDown } from "../../lab/lab.ts";
 
 const repository = join(import.meta.dirname, "..", "..");
-const documents = ["README.md", "docs/cli.md", "docs/lint.md", "docs/bootstrap.md"];
+const documents = [
+  "README.md",
+  "docs/cli.md",
+  "docs/lint.md",
+  "docs/bootstrap.md",
+  "docs/accounts.md",
+  "docs/conf-files.md",
+];
 
 /** Where the commands run: `examples/` is there, and `npx asteriskctl` is this checkout's. */
 const tour = mkdtempSync(join(tmpdir(), "asterisk-iac-tour-"));
@@ -26,7 +33,7 @@ beforeAll(() => {
 });
 
 afterAll(async () => {
-  for (const lab of ["lab", "new"]) await labDown({ directory: join(tour, lab) });
+  for (const lab of ["lab", "new", "pbx", "files"]) await labDown({ directory: join(tour, lab) });
   rmSync(tour, { recursive: true, force: true });
 });
 

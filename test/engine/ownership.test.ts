@@ -1,11 +1,9 @@
 /** What resources own in files, on a real server: bytes of server and source, and the record. */
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import { rmSync } from "node:fs";
 import type { AsteriskServerSpec } from "../../core/resource/index.ts";
 import type { ApplyResult } from "../../engine/apply.ts";
 import type { DeclaredConfFile } from "../../engine/desired.ts";
-import { importServer } from "../../engine/import.ts";
-import { DeclaredReconciler, declaredAccount, declaredFile } from "../support/declared.ts";
+import { DeclaredReconciler, declaredFile } from "../support/declared.ts";
 import { useLab } from "../support/lab.ts";
 import type { RunOptions } from "../support/lab-reconciler.ts";
 
@@ -26,7 +24,7 @@ const withMine = (value: string): string =>
 
 /** A ConfFile that owns the key `mine` of [shared]. */
 const owner = (path: string, value: string, spec: object = {}): DeclaredConfFile =>
-  declaredFile(path.replace(".conf", ""), {
+  declaredFile(path.replace(/\W/g, "-"), {
     path,
     sections: [{ name: "shared", lines: `mine = ${value}` }],
     ...spec,
@@ -47,7 +45,10 @@ function told({ plan }: ApplyResult, path: string): string | undefined {
 async function expectNothingMore(spec: Partial<AsteriskServerSpec>): Promise<void> {
   const then = await server.snapshot();
   const again = await apply(spec);
-  expect([again.outcome, again.server]).toEqual(["NothingToDo", undefined]);
+  const done = again.plan.changes.filter(
+    ({ change }) => change.kind === "Conflict" || change.kind === "Write",
+  );
+  expect([done, again.outcome, again.server]).toEqual([[], "NothingToDo", undefined]);
   expect(await server.snapshot()).toEqual(then);
 }
 
@@ -64,25 +65,41 @@ const cells = [
   "source-moved",
   "gone-both",
 ].map((name) => `cell-${name}.conf`);
-const made = ["made.conf", "made-shared.conf"];
+const made = ["made.conf", "made-below/deep.conf"];
+/** Keys and a section that were not there. */
+const added = declaredFile("added", {
+  path: "added.conf",
+  sections: [
+    { name: "shared", lines: "new = 1\nnew = 2" },
+    { name: "fresh", lines: "a => b", exclusive: true },
+  ],
+});
 const madeOwner = (path: string): DeclaredConfFile =>
-  declaredFile(path.replace(".conf", ""), { path, sections: [{ name: "shared", lines: "mine = declared" }] });
+  declaredFile(path.replace(/\W/g, "-"), { path, sections: [{ name: "shared", lines: "mine = declared" }] });
 
 beforeAll(async () => {
   server = await DeclaredReconciler.of(lab);
-  for (const path of [...cells, "equal.conf", "differs.conf", "both-moved.conf"])
-    server.put("server", path, before, 0o664);
-  server.put("server", "equal.conf", withMine("declared"), 0o664);
+  for (const path of [...cells, "equal.conf", "added.conf"]) server.put("server", path, before, 0o664);
+  server.put("server", "equal.conf", Buffer.from(withMine("declared"), "latin1"), 0o664);
   await server.import();
 }, 600_000);
 
 describe("the table", () => {
-  test("created: only the keys are written, the record knows their owners and no value, the source nothing", async () => {
+  test("there by hand and otherwise it is a conflict; taken or new, only the keys are written, the record knows their owners and no value, the source nothing", async () => {
     server.files = [...cells.map((path) => owner(path, "declared")), ...made.map(madeOwner)];
-    server.files = [...server.files, owner("equal.conf", "declared")];
-    const source = (await server.snapshot()).source;
-    const result = await apply(bold);
+    server.files = [...server.files, owner("equal.conf", "declared"), added];
+    const then = await server.snapshot();
+    const refused = await apply(bold);
+    expect([refused.outcome, refused.refusals.map(({ code }) => code)]).toEqual(["Refused", ["Conflict"]]);
+    for (const path of cells) expect([path, told(refused, path)]).toEqual([path, "Conflict Conflict"]);
+    expect(await server.snapshot()).toEqual(then);
+
+    const { source } = then;
+    const result = await apply(bold, { take: { side: "source", scope: "conflicts", matches: all } });
     expect(result.outcome).toBe("Applied");
+    expect(server.text("server", "added.conf")).toBe(
+      `${before.toString("latin1")}\r\nnew = 1\r\nnew = 2\r\n\r\n[fresh]\r\na => b\r\n`,
+    );
     for (const path of cells) {
       expect([path, told(result, path)]).toEqual([path, "Write Write"]);
       expect(server.text("server", path)).toBe(withMine("declared"));
@@ -101,12 +118,9 @@ describe("the table", () => {
 
   test("what was there already as declared was recorded, not written", async () => {
     expect(server.text("server", "equal.conf")).toBe(withMine("declared"));
-    const kept = await server.server.run([
-      "sh",
-      "-c",
-      "grep -rl equal.conf /var/spool/asterisk/asterisk-iac/kept",
-    ]);
-    expect(kept.stdout).toBe("");
+    const kept = await server.server.run(["sh", "-c", "find /var/spool/asterisk/asterisk-iac/kept"]);
+    expect(kept.stdout).toContain("cell-same.conf");
+    expect(kept.stdout).not.toContain("equal.conf");
   });
 
   test("applied again: nothing is written, not even times", async () => {
@@ -160,7 +174,7 @@ describe("the table", () => {
       "cell-source-moved.conf": "Write InSync",
       "cell-gone-both.conf": "Record Release",
       "made.conf": undefined,
-      "made-shared.conf": undefined,
+      "made-below/deep.conf": undefined,
     });
     expect(server.text("server", "cell-changed.conf")).toBe(withMine("newer"));
     expect(server.text("server", "cell-both-sides.conf")).toBe(
@@ -192,22 +206,108 @@ describe("the table", () => {
       "cell-removed.conf": "Write Write",
       "cell-withdrawn.conf": "Write Remove",
       "cell-withdrawn-edited-elsewhere.conf": "Write Remove",
-      "cell-retained.conf": "Record Release",
+      "cell-retained.conf": "Left Left",
       "cell-edited-elsewhere.conf": "Write InSync",
       "cell-both-sides.conf": undefined,
       "cell-source-moved.conf": undefined,
       "cell-gone-both.conf": "Write",
       "made.conf": "Remove Remove",
-      "made-shared.conf": "Remove Remove",
+      "made-below/deep.conf": "Remove Remove",
     });
     expect(server.text("server", "cell-drifted.conf")).toBe(withMine("declared"));
     expect(server.text("server", "cell-edited-elsewhere.conf")).toBe(withMine("declared"));
-    for (const path of ["cell-withdrawn.conf", "cell-withdrawn-edited-elsewhere.conf"])
+    for (const path of ["cell-withdrawn.conf", "cell-withdrawn-edited-elsewhere.conf", "added.conf"])
       expect([path, server.bytes("server", path)]).toEqual([path, before]);
     expect(server.text("server", "cell-retained.conf")).toBe(withMine("declared"));
     for (const path of made) expect(server.bytes("server", path)).toBeNull();
     const record = await server.hostRecord();
-    for (const path of ["cell-withdrawn.conf", "cell-retained.conf", "cell-gone-both.conf", ...made])
+    for (const path of ["cell-withdrawn.conf", "cell-gone-both.conf", "added.conf", ...made])
       expect([path, record.owners(path)]).toEqual([path, []]);
+    expect(record.owners("cell-retained.conf")).toEqual(["ConfFile cell-retained-conf"]);
+    await expectNothingMore(bold);
+  });
+
+  test("both moved: nothing is written until the declaration is taken", async () => {
+    const path = "cell-same.conf";
+    server.put("server", path, Buffer.from(withMine("by hand"), "latin1"));
+    server.files = [...server.files.filter(({ spec }) => spec.path !== path), owner(path, "newest")];
+    const then = await server.snapshot();
+    const refused = await apply(bold);
+    expect([refused.outcome, told(refused, path)]).toEqual(["Refused", "Conflict Conflict"]);
+    expect(await server.snapshot()).toEqual(then);
+    expect((await apply(bold, { take: { side: "source", scope: "conflicts", matches: all } })).outcome).toBe(
+      "Applied",
+    );
+    expect(server.text("server", path)).toBe(withMine("newest"));
+    await expectNothingMore(bold);
+  });
+});
+
+describe("a declaration that changes its shape", () => {
+  const path = "shape.conf";
+  const shape = (name: string, sections: Record<string, string>): DeclaredConfFile =>
+    declaredFile(name, {
+      path,
+      sections: Object.entries(sections).map(([section, lines]) => ({ name: section, lines })),
+    });
+  const applied = async (...files: DeclaredConfFile[]): Promise<string> => {
+    server.files = files;
+    expect((await apply(bold)).outcome).toBe("Applied");
+    await expectNothingMore(bold);
+    return server.text("server", path) ?? "gone";
+  };
+
+  beforeAll(() => {
+    for (const side of ["server", "source"] as const) server.put(side, path, "[theirs]\nkeep = 1\n");
+  });
+
+  test("sections and keys are added, and those left out go", async () => {
+    expect(await applied(shape("q", { a: "one = 1" }))).toBe("[theirs]\nkeep = 1\n\n[a]\none = 1\n");
+    expect(await applied(shape("q", { a: "one = 1\ntwo = 2", theirs: "ours = 1" }))).toBe(
+      "[theirs]\nkeep = 1\nours = 1\n\n[a]\none = 1\ntwo = 2\n",
+    );
+    expect(await applied(shape("q", { a: "two = 2" }))).toBe("[theirs]\nkeep = 1\n\n[a]\ntwo = 2\n");
+    expect(await applied(shape("q", { b: "two = 2" }))).toBe("[theirs]\nkeep = 1\n\n[b]\ntwo = 2\n");
+  });
+
+  test("a resource that is renamed keeps its keys", async () => {
+    const generation = async (): Promise<string> => (await server.snapshot()).server.get(path)?.inode ?? "";
+    const then = await generation();
+    expect(await applied(shape("renamed", { b: "two = 2" }))).toBe("[theirs]\nkeep = 1\n\n[b]\ntwo = 2\n");
+    expect(await generation()).toBe(then);
+    expect((await server.hostRecord()).owners(path)).toEqual(["ConfFile renamed"]);
+  });
+
+  test("of two owners of a file one goes: the other's keys stay, and then all is as it was", async () => {
+    const first = shape("first", { d: "two = 2", theirs: "ours = 1" });
+    await applied(first, shape("second", { c: "three = 3", theirs: "more = 2" }));
+    const without = await applied(first);
+    // Which of two blank lines goes is open.
+    expect(without.replace(/\n+/g, "\n")).toBe("[theirs]\nkeep = 1\nours = 1\n[d]\ntwo = 2\n");
+    expect(await applied()).toBe("[theirs]\nkeep = 1\n");
+  });
+
+  test("an edit by hand beside the keys is still drift when only the keys were written since", async () => {
+    await applied(shape("q", { a: "one = 1" }));
+    server.put("server", path, "[theirs]\nkeep = by hand\n\n[a]\none = 1\n");
+    server.files = [shape("q", { a: "one = 2" })];
+    expect(told(await apply(careful), path)).toBe("Write Write");
+    expect(server.text("server", path)).toBe("[theirs]\nkeep = by hand\n\n[a]\none = 2\n");
+    expect(told(await apply(careful), path)).toBe("Drift InSync");
+    server.files = [];
+    expect(told(await apply({ ...careful, prune: true }), path)).toBe("Write Remove");
+    expect(server.text("server", path)).toBe("[theirs]\nkeep = by hand\n");
+    expect(told(await apply(careful), path)).toBe("Drift");
+    expect(await applied()).toBe("[theirs]\nkeep = 1\n");
+  });
+
+  test("a file of ours with two owners that go one after the other is gone in the end", async () => {
+    const one = declaredFile("one", { path: "ours.conf", sections: [{ name: "a", lines: "x = 1" }] });
+    const two = declaredFile("two", { path: "ours.conf", sections: [{ name: "b", lines: "x = 2" }] });
+    await applied(one, two);
+    await applied(two);
+    expect(server.text("server", "ours.conf")?.trim()).toBe("[b]\nx = 2");
+    await applied();
+    expect(server.bytes("server", "ours.conf")).toBeNull();
   });
 });
