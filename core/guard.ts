@@ -1,6 +1,6 @@
 import type { Change, Side } from "./diff.ts";
 import type { ObservedFile } from "./observed.ts";
-import type { Plan } from "./plan.ts";
+import type { Plan, PlannedChange } from "./plan.ts";
 
 /** Files without which Asterisk does not start, or does not let us in; never removed. */
 const neverRemoved = new Set(["asterisk.conf", "modules.conf", "manager.conf"]);
@@ -72,7 +72,7 @@ export function guard(plan: Plan, input: GuardInput): Refusal[] {
           hint: "Look at the new plan, then apply that.",
         }
       : undefined,
-    listed(paths("Conflict"), (files) => ({
+    listed(plan.changes.filter(({ change }) => change.kind === "Conflict").map(inConflict), (files) => ({
       code: "Conflict",
       message: `both sides moved: ${files}`,
       hint: "Choose with `apply --take source` or `--take server`, and `--file` for some of them. Nothing was written.",
@@ -86,7 +86,7 @@ export function guard(plan: Plan, input: GuardInput): Refusal[] {
       ? {
           code: "ConfInvalid",
           message: [...input.errors].map(([path, error]) => `${path}: ${error}`).join("\n"),
-          hint: "Mend it in the source. Nothing was written.",
+          hint: "Mend it where it is declared. Nothing was written.",
         }
       : undefined,
     input.lastManager !== undefined &&
@@ -109,6 +109,12 @@ export function guard(plan: Plan, input: GuardInput): Refusal[] {
   return refusals
     .filter((refusal) => refusal !== undefined)
     .filter(({ allowance }) => allowance === undefined || !input.allow.has(allowance));
+}
+
+/** A path in conflict, with the resources whose keys are. */
+function inConflict({ change: { path }, owners = [] }: PlannedChange): string {
+  const own = owners.filter(({ kind }) => kind === "Conflict").map(({ owner }) => owner);
+  return own.length === 0 ? path : `${path} (${own.join(", ")})`;
 }
 
 /** The paths that a plan writes or removes on one side. */

@@ -21,7 +21,7 @@ import { engineAccount } from "./bootstrap-account.ts";
 import type { EngineAccount } from "./bootstrap-account.ts";
 import { bootstrapFiles, readManagerFiles } from "./bootstrap-files.ts";
 import type { BootstrapFiles } from "./bootstrap-files.ts";
-import { recordedSections } from "./ownership.ts";
+import { recordedSections } from "./ownership-record.ts";
 import type { HostPass } from "./pass.ts";
 import { SeenServers, assertIdentity, withHostPass } from "./pass.ts";
 import type { SecretStore } from "./secrets.ts";

@@ -10,6 +10,7 @@ import { pathPolicy } from "../core/resource/index.ts";
 import type { Source } from "../core/source.ts";
 import type { SourceFile } from "../core/source.ts";
 import { keysOfResources } from "./desired.ts";
+import { editing } from "./ownership.ts";
 import type { Pass } from "./pass.ts";
 import { assertIdentity } from "./pass.ts";
 import { selectPaths } from "./select.ts";
@@ -120,7 +121,7 @@ async function withoutOwnedKeys(
       copy?.problem === undefined && copy !== undefined
         ? await pass.declaration.source.read(path)
         : undefined;
-    const bytes = restoreOwned(observed.get(path) ?? Buffer.alloc(0), keys, base);
+    const bytes = editing(path, () => restoreOwned(observed.get(path) ?? Buffer.alloc(0), keys, base));
     const isOurs = pass.hostRecord?.files[path]?.ownership?.original === null && base === undefined;
     return [path, bytes.length === 0 && isOurs ? null : bytes];
   });

@@ -13,7 +13,7 @@ import type { Change } from "../core/diff.ts";
 import { contentHash } from "../core/record.ts";
 import type { AccountWrite } from "./account-proof.ts";
 import { accountsIn, endOldSessions, proveAccounts } from "./account-proof.ts";
-import { ownershipAfter } from "./ownership.ts";
+import { ownershipAfter } from "./ownership-record.ts";
 import { AsteriskIacError, asAsteriskIacError, messageOf } from "../core/errors.ts";
 import type { Reload, ViewChange } from "../core/reloads.ts";
 import { planReloads } from "../core/reloads.ts";

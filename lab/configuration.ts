@@ -104,7 +104,7 @@ export function amiAccount({ username, password }: AMICredentials): string {
     "permit = 127.0.0.1/255.255.255.255",
     "permit = ::1/128",
     "read = system",
-    "write = system,reporting",
+    "write = system",
     "displayconnects = yes",
     "allowmultiplelogin = yes",
     "writetimeout = 100",

@@ -10,6 +10,7 @@ import { parsePermissions, permissionClasses } from "../../../core/conf/lint/per
 import { openSession, put } from "../../support/compare-with-asterisk.ts";
 import { contentsOf, type GetConfigSession } from "../../support/get-config.ts";
 import { type LabServer, useLab } from "../../support/lab.ts";
+import { until } from "../../support/until.ts";
 import { diagnose } from "./lint-helpers.ts";
 
 /** Access lists: good, nearly good and bad ones. */
@@ -170,7 +171,12 @@ describe.each([22, 16] as const)("beside Asterisk %i", (asterisk) => {
     };
     const before = await read();
     await work();
-    return (await read()).slice(before.length);
+    // Asterisk writes its log by and by, in order: what stands behind the last of it comes last.
+    const last = `no_such_module_${before.length}`;
+    await console(`module load ${last}`);
+    let log = "";
+    await until(async () => (log = (await read()).slice(before.length)).includes(last));
+    return log.slice(0, log.indexOf(last));
   }
 
   test("every error in the shipped files is one that Asterisk confirms", async () => {
