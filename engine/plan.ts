@@ -12,6 +12,7 @@ import type { SourceFile } from "../core/source.ts";
 import type { OwnedChange } from "../core/ownership.ts";
 import { contentHash } from "../core/record.ts";
 import { redact } from "../core/redact.ts";
+import { fileSelector } from "../core/resource/index.ts";
 import type { CompareOptions, Comparison } from "./comparison.ts";
 import { compare } from "./comparison.ts";
 import { desiredBytes } from "./ownership.ts";
@@ -183,17 +184,23 @@ async function consequencesOfAll(
   return found;
 }
 
-/** Every file of the server that belongs to the declaration. What the source has with the same bytes is read there. */
+/**
+ * Every file of the server that belongs to the declaration, and where the source does not hold them, those that may include
+ * one. What the source has with the same bytes is read there.
+ */
 export async function allOnServer(
   pass: Pass,
   comparison: Comparison,
   known: ReadonlyMap<string, Buffer>,
 ): Promise<ReadonlyMap<string, Buffer>> {
   const { triples, observed, source } = comparison;
+  const { spec, source: target } = pass.declaration;
+  const matches = fileSelector(spec.files);
+  const beside = [...observed.keys()].filter((path) => !target.holds(path) && matches(path));
   const all = new Map(known);
   const elsewhere: string[] = [];
   await Promise.all(
-    [...new Set([...triples.keys(), ...comparison.owned.keys()])].map(async (path) => {
+    [...new Set([...triples.keys(), ...comparison.owned.keys(), ...beside])].map(async (path) => {
       const file = observed.get(path);
       if (file?.hash === undefined || all.has(path)) return;
       if (sourceHash(source, path) === file.hash) all.set(path, await pass.declaration.source.read(path));

@@ -7,3 +7,5 @@ export { asteriskServer, defaultFiles, fileSelector, pathPolicy } from "./server
 export type { AsteriskServer, AsteriskServerSpec, PathPolicy, UpdateDirection } from "./server.ts";
 export { mistakesOf } from "./mistakes.ts";
 export type { Mistake } from "./mistakes.ts";
+export { amiAccountStatus, asteriskServerStatus, confFileStatus, statusCondition } from "./status.ts";
+export type { AMIAccountStatus, AsteriskServerStatus, ConfFileStatus, StatusCondition } from "./status.ts";

@@ -3,6 +3,8 @@ import { z } from "zod";
 import { maxChange } from "./max-change.ts";
 import { isHidden } from "../paths.ts";
 import { apiVersion, metadata, secretReference } from "./common.ts";
+import { duration, milliseconds } from "./duration.ts";
+import { withCEL, withRules } from "./rules.ts";
 
 /** The side that is the source of truth: the repository (ToAsterisk) or the server (FromAsterisk). */
 export const updateDirection = z.enum(["ToAsterisk", "FromAsterisk"]);
@@ -10,23 +12,31 @@ export type UpdateDirection = z.infer<typeof updateDirection>;
 
 const port = z.int().min(1).max(65535);
 /** A host name or address: nothing that ssh, a shell or a URL could read as something else. */
-const hostName = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.:%-]*$/, "is not a host name or address");
+const hostName = z
+  .string()
+  .max(253)
+  .regex(/^[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$/, "is not a host name or address");
 const userName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]*\$?$/, "is not a user name");
-const absolutePath = z
-  .string()
-  .regex(/^\/[^\0]*$/, "must be an absolute path")
-  .refine((path) => !path.split("/").includes(".."), "must not contain '..'");
-const relativeGlob = z
-  .string()
-  .min(1)
-  .refine(
-    (glob) => !glob.startsWith("/") && !glob.split("/").includes(".."),
-    "must stay below the configuration directory",
-  );
+const absolutePath = withRules(
+  z
+    .string()
+    .max(1024)
+    .regex(/^\/[^\0]*$/, "must be an absolute path"),
+  {
+    message: "must not contain '..'",
+    holds: (path) => !path.split("/").includes(".."),
+    cel: "!self.matches('(^|/)[.][.](/|$)')",
+  },
+);
+const relativeGlob = withRules(z.string().min(1).max(1024), {
+  message: "must stay below the configuration directory",
+  holds: (glob) => !glob.startsWith("/") && !glob.split("/").includes(".."),
+  cel: "!self.matches('^/|(^|/)[.][.](/|$)')",
+});
 
 const ssh = z.strictObject({
   host: hostName.describe("Where sshd of the server is reached."),
-  port: port.default(22),
+  port: port.default(22).describe("The port of sshd."),
   user: userName
     .optional()
     .describe("The user to log in as; default: the key `username` of the credentials."),
@@ -51,79 +61,165 @@ const tls = z.strictObject({
   serverName: hostName.optional().describe("The name in the certificate, where it differs from `host`."),
 });
 
-const loopback = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
+const loopback = /^(127[.][0-9]+[.][0-9]+[.][0-9]+|::1|localhost)$/;
 
-const ami = z
-  .strictObject({
+const ami = withRules(
+  z.strictObject({
     host: hostName
       .default("127.0.0.1")
       .describe("As seen from where the connection starts: the server itself with SSHTunnel."),
-    port: port.default(5038),
-    via: z.enum(["SSHTunnel", "Direct"]).default("SSHTunnel"),
-    tls: tls.optional(),
+    port: port.default(5038).describe("The port of AMI."),
+    via: z
+      .enum(["SSHTunnel", "Direct"])
+      .default("SSHTunnel")
+      .describe("SSHTunnel goes through the SSH connection; Direct connects to `host` itself."),
+    tls: tls.optional().describe("TLS, for Direct; without it the connection is plain."),
     allowPlaintext: z
       .boolean()
       .default(false)
       .describe("Direct, without TLS, across a network: named so because it is unsafe."),
     credentialsSecretRef: secretReference.describe("`username` and `password` of the AMI account."),
-  })
-  .refine(
-    (value) =>
-      value.via !== "Direct" || value.tls !== undefined || loopback.test(value.host) || value.allowPlaintext,
-    {
-      message: "via: Direct needs tls, a loopback host, or allowPlaintext: true",
-      path: ["via"],
-    },
-  );
+  }),
+  {
+    message: "via: Direct needs tls, a loopback host, or allowPlaintext: true",
+    path: ["via"],
+    holds: ({ via, tls, host, allowPlaintext }) =>
+      via !== "Direct" || tls !== undefined || loopback.test(host) || allowPlaintext,
+    cel: `self.via != 'Direct' || has(self.tls) || self.allowPlaintext || self.host.matches('${loopback.source}')`,
+  },
+);
 
-const rule = z
-  .strictObject({
-    files: relativeGlob,
-    updateDirection: updateDirection.optional(),
-    unmanaged: z.literal(true).optional(),
-  })
-  .refine((value) => (value.updateDirection === undefined) !== (value.unmanaged === undefined), {
+const rule = withRules(
+  z.strictObject({
+    files: relativeGlob.describe("The paths that the rule is for: a glob whose `*` does not cross `/`."),
+    updateDirection: updateDirection.optional().describe("The direction of these paths."),
+    unmanaged: z.literal(true).optional().describe("These paths are left alone."),
+  }),
+  {
     message: "a rule has either updateDirection or unmanaged: true",
-  });
+    holds: ({ updateDirection, unmanaged }) => (updateDirection === undefined) !== (unmanaged === undefined),
+    cel: "has(self.updateDirection) != has(self.unmanaged)",
+  },
+);
+
+const source = withCEL(
+  withRules(
+    z.strictObject({
+      directory: z
+        .string()
+        .min(1)
+        .optional()
+        .describe("Relative to the manifest; for the command line and Pulumi, refused in Kubernetes."),
+      resources: z
+        .strictObject({})
+        .optional()
+        .describe(
+          "The import is kept in the Secret <name>-import, and ConfFiles are what is declared: the operator's default. " +
+            "The command line keeps its default directory.",
+        ),
+    }),
+    {
+      message: "needs exactly one of directory and resources",
+      holds: ({ directory, resources }) => (directory === undefined) !== (resources === undefined),
+      cel: "has(self.directory) != has(self.resources)",
+    },
+  ),
+  {
+    rule: "!has(self.directory)",
+    message: "directory is for the command line and Pulumi: use resources: {}",
+  },
+);
+
+const interval = withRules(duration, {
+  message: "is not at least 1s and at most 24h",
+  holds: (text) => milliseconds(text) >= 1000 && milliseconds(text) <= 86_400_000,
+  cel: "duration(self) >= duration('1s') && duration(self) <= duration('24h')",
+});
 
 /** The default of `files`. What these files include belongs to them too. */
 export const defaultFiles = ["**/*.conf", "**/*.ael", "**/*.lua"];
 
-const spec = z
-  .strictObject({
-    ssh: ssh.optional(),
-    local: z
-      .strictObject({ become: userName.optional() })
-      .optional()
-      .describe("Asterisk runs on this very machine."),
-    ami,
-    configDirectory: absolutePath.optional().describe("Default: asked from Asterisk."),
-    files: z.array(relativeGlob).min(1).default(defaultFiles),
-    updateDirection: updateDirection.optional(),
-    rules: z.array(rule).default([]),
-    source: z
-      .strictObject({ directory: z.string().min(1).describe("Relative to the manifest.") })
-      .optional()
-      .describe("Where the files live; default: source/<name> beside the manifest."),
-    prune: z.boolean().default(false),
-    drift: z.enum(["Correct", "Report"]).default("Correct"),
-    maxChange,
-    allowExec: z.boolean().default(false),
-  })
-  .refine((value) => (value.ssh === undefined) !== (value.local === undefined), {
-    message: "needs either ssh or local",
-  })
-  .refine((value) => value.ami.tls === undefined || value.ami.via === "Direct", {
-    message: "tls needs via: Direct (an SSH tunnel is encrypted already)",
-    path: ["ami", "tls"],
-  });
+const spec = z.strictObject({
+  ssh: ssh.optional().describe("How the server is reached. Either this or `local`."),
+  local: z
+    .strictObject({
+      become: userName.optional().describe("The user that owns the files, reached through `sudo -n`."),
+    })
+    .optional()
+    .describe("Asterisk runs on this very machine; for the command line and Pulumi, refused in Kubernetes."),
+  ami: ami.describe("How Asterisk's manager interface is reached."),
+  configDirectory: absolutePath
+    .optional()
+    .describe("Asterisk's configuration directory. Default: asked from Asterisk."),
+  files: z
+    .array(relativeGlob)
+    .min(1)
+    .max(128)
+    .default(defaultFiles)
+    .describe(
+      "Globs of the files that belong to the server's configuration; what they include belongs to it too.",
+    ),
+  updateDirection: updateDirection
+    .optional()
+    .describe(
+      "The side that is the source of truth: ToAsterisk writes the source to the server, FromAsterisk the server to the source. Without it nothing is written.",
+    ),
+  rules: z
+    .array(rule)
+    .max(128)
+    .default([])
+    .describe("Paths with a direction of their own, or left alone; the first that matches wins."),
+  source: source
+    .optional()
+    .describe(
+      "Where the files live. Default: resources in Kubernetes, else the directory source/<name> beside the manifest.",
+    ),
+  prune: z
+    .boolean()
+    .default(false)
+    .describe("Whether files that are gone from the source of truth are removed from the other side."),
+  drift: z
+    .enum(["Correct", "Report"])
+    .default("Correct")
+    .describe(
+      "What is done about changes made on the side that is not the source of truth: undone, or only reported.",
+    ),
+  maxChange,
+  allowExec: z
+    .boolean()
+    .default(false)
+    .describe("Accepts `#exec` in files, which runs commands on the server."),
+  suspend: z
+    .boolean()
+    .default(false)
+    .describe("Stops the operator's work on this server and on all that belongs to it."),
+  interval: interval
+    .default("10m")
+    .describe("How often the operator compares the server's files with the source, from 1s to 24h."),
+});
 
 /** An Asterisk server as declared: the YAML that `kubectl apply` takes, with the defaults filled in. */
 export const asteriskServer = z.strictObject({
   apiVersion,
   kind: z.literal("AsteriskServer"),
   metadata,
-  spec,
+  spec: withCEL(
+    withRules(
+      spec,
+      {
+        message: "needs either ssh or local",
+        holds: ({ ssh, local }) => (ssh === undefined) !== (local === undefined),
+        cel: "has(self.ssh) != has(self.local)",
+      },
+      {
+        message: "tls needs via: Direct (an SSH tunnel is encrypted already)",
+        path: ["ami", "tls"],
+        holds: ({ ami }) => ami.tls === undefined || ami.via === "Direct",
+        cel: "!has(self.ami.tls) || self.ami.via == 'Direct'",
+      },
+    ),
+    { rule: "!has(self.local)", message: "local is for the command line and Pulumi: the operator needs ssh" },
+  ),
 });
 export type AsteriskServer = z.infer<typeof asteriskServer>;
 export type AsteriskServerSpec = AsteriskServer["spec"];

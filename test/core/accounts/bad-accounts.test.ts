@@ -77,7 +77,7 @@ describe("what Asterisk would misread is refused with the manifest", () => {
     ["a filter that becomes the operator", { eventFilters: [">a"] }, "eventFilters.0", /operator/],
     ["a variable with = in its name", { variables: { "A=B": "1" } }, "variables.A=B", /not the name/],
     ["a variable that Asterisk cuts", { variables: { A: "b".repeat(254) } }, "variables.A", /255/],
-    ["a file outside", { file: "../manager.conf" }, "file", /begins with a dot/],
+    ["a file outside", { file: "../manager.conf" }, "file", /component/],
     ["an absolute file", { file: "/etc/passwd" }, "file", /absolute/],
     ["a hidden file", { file: "manager.d/.crm.conf" }, "file", /begins with a dot/],
     ["a pattern as a file", { file: "manager.d/*.conf" }, "file", /not a file/],
