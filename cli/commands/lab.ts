@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
+import { kubernetesDown, kubernetesPrograms, kubernetesUp } from "../../lab/kubernetes.ts";
 import type { AsteriskVersion } from "../../lab/lab.ts";
 import { labDown, labUp } from "../../lab/lab.ts";
 import type { Shell } from "../program.ts";
@@ -14,6 +15,7 @@ export function addLabCommands(program: Command, shell: Shell): void {
     .option("--count <n>", "how many servers", positiveInteger, 1)
     .addOption(new Option("--asterisk <version>", "major version").choices(["22", "16"]).default("22"))
     .option("--freepbx", "lay the configuration directory out as FreePBX does")
+    .option("--kubernetes", "a Kubernetes API server too, and the servers and secrets as resources for it")
     .addHelpText(
       "after",
       `
@@ -26,17 +28,23 @@ Examples:
     )
     .action(
       async (
-        options: { dir: string; count: number; asterisk: string; freepbx?: boolean },
+        options: { dir: string; count: number; asterisk: string; freepbx?: boolean; kubernetes?: boolean },
         command: Command,
       ) => {
         const { stdout, stderr } = shell.terminal;
+        const onProgress = (message: string) => stderr.write(`${message}\n`);
+        // What may be missing is made before anything runs.
+        if (options.kubernetes) await kubernetesPrograms(onProgress);
         const { servers } = await labUp({
           directory: options.dir,
           count: options.count,
           asterisk: Number(options.asterisk) as AsteriskVersion,
           freepbx: options.freepbx === true,
-          onProgress: (message) => stderr.write(`${message}\n`),
+          onProgress,
         });
+        const kubernetes = options.kubernetes
+          ? await kubernetesUp({ directory: options.dir, onProgress })
+          : undefined;
         if (command.optsWithGlobals<{ output: string }>().output === "json") {
           const rows = servers.map(({ name, sshPort, amiPort, configDirectory }) => ({
             name,
@@ -44,9 +52,9 @@ Examples:
             amiPort,
             configDirectory,
           }));
-          stdout.write(
-            `${JSON.stringify({ command: "lab up", directory: options.dir, servers: rows }, undefined, 2)}\n`,
-          );
+          const { kubeconfig } = kubernetes ?? {};
+          const document = { command: "lab up", directory: options.dir, servers: rows, kubeconfig };
+          stdout.write(`${JSON.stringify(document, undefined, 2)}\n`);
           return;
         }
         const rows = servers.map((server) => [
@@ -60,6 +68,8 @@ Examples:
           `${table(rows, (_, column, cell) => (column === 0 ? paint("bold", cell) : cell)).join("\n")}\n`,
         );
         stderr.write(`Next: asteriskctl -f ${options.dir}/manifests.yaml test\n`);
+        if (kubernetes !== undefined)
+          stderr.write(`Kubernetes: export KUBECONFIG=${kubernetes.kubeconfig}\n`);
       },
     );
   lab
@@ -67,6 +77,7 @@ Examples:
     .description("stop the servers; what lies in source/ stays")
     .requiredOption("--dir <dir>", "the lab's directory")
     .action(async (options: { dir: string }) => {
+      await kubernetesDown({ directory: options.dir });
       await labDown({ directory: options.dir });
     });
 }
