@@ -1,0 +1,86 @@
+import type { Condition } from "../core/conditions.ts";
+import type { AsteriskIacError, ErrorCode } from "../core/errors.ts";
+import type { StatusCondition } from "./objects.ts";
+
+type Plain = Omit<StatusCondition, "lastTransitionTime" | "observedGeneration">;
+
+const unreachable = new Set<ErrorCode>([
+  "Unreachable",
+  "TimedOut",
+  "HostKeyUnknown",
+  "HostKeyMismatch",
+  "AlgorithmRefused",
+  "AuthenticationFailed",
+  "CertificateRefused",
+  "ConnectionLost",
+]);
+
+/** The longest message of a condition that the API server takes. */
+const longest = 32_768;
+
+/** Of conditions as kstatus reads them, those that always stand together: Ready, Reconciling and Stalled. */
+export function readiness(ready: Plain, { isReconciling }: { isReconciling: boolean }): Plain[] {
+  const { reason, message } = ready;
+  const isReady = ready.status === "True";
+  return [
+    ready,
+    isReady || !isReconciling
+      ? { type: "Reconciling", status: "False", reason: isReady ? "Done" : "Waiting", message: "" }
+      : { type: "Reconciling", status: "True", reason, message },
+  ];
+}
+
+/** What the conditions of a resource are when looking at it ended in an error. */
+export function failed({ code, message, hint, next }: AsteriskIacError): Plain[] {
+  const text = hint === undefined ? message : `${message}\n${hint}`;
+  const isStalled = next === "Stalled";
+  return [
+    ...readiness(
+      { type: "Ready", status: "False", reason: code, message: text },
+      { isReconciling: !isStalled },
+    ),
+    isStalled
+      ? { type: "Stalled", status: "True", reason: code, message: text }
+      : { type: "Stalled", status: "False", reason: "Progressing", message: "" },
+  ];
+}
+
+/** Whether an error says that the server could not be reached. */
+export function isUnreachable({ code }: AsteriskIacError): boolean {
+  return unreachable.has(code);
+}
+
+/** Those of a server, from the engine's. */
+export function serverConditions(all: readonly Condition[]): Plain[] {
+  const ready = all.find(({ type }) => type === "Ready");
+  const stalled = all.find(({ type }) => type === "Stalled");
+  const rest = all.filter(({ type }) => type !== "Ready");
+  if (ready === undefined) return [...rest];
+  return [...readiness(ready, { isReconciling: stalled?.status !== "True" }), ...rest];
+}
+
+/**
+ * Conditions for a status: each keeps the time of its last transition. Conditions that were there before and are not
+ * given now stay, unless `replaces`.
+ */
+export function withTransitions(
+  before: readonly StatusCondition[] | undefined,
+  now: readonly Plain[],
+  { generation, at, keep }: { generation: number | undefined; at: Date; keep: boolean },
+): StatusCondition[] {
+  const known = new Map((before ?? []).map((condition) => [condition.type, condition]));
+  const changed = now.map(({ type, status, reason, message }): StatusCondition => {
+    const last = known.get(type);
+    return {
+      type,
+      status,
+      reason,
+      message: message.slice(0, longest),
+      ...(generation === undefined ? {} : { observedGeneration: generation }),
+      lastTransitionTime: last?.status === status ? last.lastTransitionTime : at.toISOString(),
+    };
+  });
+  const given = new Set(now.map(({ type }) => type));
+  const kept = keep ? [...known.values()].filter(({ type }) => !given.has(type)) : [];
+  return [...changed, ...kept];
+}

@@ -1,0 +1,156 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { KubeConfig } from "@kubernetes/client-node";
+import { Command, InvalidArgumentError } from "commander";
+import { pino } from "pino";
+import type { AsteriskIacError } from "../core/errors.ts";
+import { duration, milliseconds } from "../core/resource/duration.ts";
+import { clusterOf } from "./cluster.ts";
+import { Operator } from "./operator.ts";
+import {
+  APIServer,
+  EventRecorder,
+  LeaderElection,
+  Metrics,
+  serveHTTP,
+  whileLeading,
+} from "./runtime/index.ts";
+
+interface Flags {
+  readonly kubeconfig?: string;
+  readonly namespace?: string;
+  readonly leaseNamespace?: string;
+  readonly lease: string;
+  readonly leaseDuration: number;
+  readonly concurrency: number;
+  readonly deletionTimeout: number;
+  readonly metricsPort: number;
+  readonly healthPort: number;
+}
+
+const serviceAccountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+const program = new Command("asterisk-iac-operator")
+  .description(
+    "Keeps AsteriskServers, AMIAccounts and ConfFiles of a Kubernetes cluster in step with live Asterisk.",
+  )
+  .option(
+    "--kubeconfig <file>",
+    "default: the service account in a cluster, else $KUBECONFIG or ~/.kube/config",
+  )
+  .option("--namespace <name>", "watch this namespace only (default: all)")
+  .option("--lease-namespace <name>", "where the Lease is (default: our own namespace, else `default`)")
+  .option("--lease <name>", "the Lease that says which replica writes", "asterisk-iac-operator")
+  .option(
+    "--lease-duration <duration>",
+    "how long a silent leader is left alone, in whole seconds",
+    time,
+    15_000,
+  )
+  .option("--concurrency <count>", "servers worked on at the same time", count, 16)
+  .option(
+    "--deletion-timeout <duration>",
+    "after so long a resource that can't be taken out of its server is let go of",
+    time,
+    3_600_000,
+  )
+  .option("--metrics-port <port>", "/metrics; 0 for none", port, 8080)
+  .option("--health-port <port>", "/healthz and /readyz; 0 for none", port, 8081)
+  .addHelpText(
+    "after",
+    `
+Examples:
+  $ asterisk-iac-operator                                   in a cluster
+  $ npm run operator -- --kubeconfig ~/.kube/config         outside of it`,
+  )
+  .action(run);
+
+await program.parseAsync();
+
+async function run(flags: Flags): Promise<void> {
+  const log = pino({ base: { component: "asterisk-iac-operator" } });
+  const api = new APIServer(kubeConfig(flags.kubeconfig));
+  const warn = (error: AsteriskIacError): void => log.warn({ code: error.code }, error.message);
+  const metrics = new Metrics({ process: true });
+  // The caches of every replica are warm: the next leader begins at once.
+  const reading = clusterOf(api, flags.namespace, warn);
+  const caches = Object.values(reading.caches);
+  for (const cache of caches) cache.start();
+
+  const election = new LeaderElection({
+    api,
+    namespace: flags.leaseNamespace ?? ownNamespace(),
+    name: flags.lease,
+    identity: hostname(),
+    leaseMs: flags.leaseDuration,
+    renewMs: Math.round((flags.leaseDuration * 2) / 3),
+    retryMs: Math.round(flags.leaseDuration / 7),
+    onError: warn,
+  });
+  const probes = { "caches synced": () => caches.every((cache) => cache.hasSynced) };
+  const servers = [
+    ...(flags.metricsPort === 0 ? [] : [await serveHTTP({ port: flags.metricsPort, metrics })]),
+    ...(flags.healthPort === 0 ? [] : [await serveHTTP({ port: flags.healthPort, metrics, ready: probes })]),
+  ];
+  const stop = async (signal: string): Promise<void> => {
+    log.info({ signal }, "stopping: what is under way is finished first");
+    await election.stop();
+    await Promise.all([...caches.map((cache) => cache.stop()), ...servers.map((server) => server.close())]);
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void stop(signal));
+
+  await Promise.all(caches.map((cache) => cache.synced()));
+  log.info({ identity: election.identity }, "caches synced; standing for election");
+  await election.run(async (term) => {
+    log.info("leading");
+    metrics.setLeader(true);
+    const writing = whileLeading(api, election, term);
+    const events = new EventRecorder({ api: writing, onError: warn });
+    const { caches: shared } = reading;
+    const operator = new Operator({
+      cluster: { ...clusterOf(writing, flags.namespace, warn), caches: shared },
+      ...{ events, metrics, leader: election },
+      concurrency: flags.concurrency,
+      deletionTimeoutMs: flags.deletionTimeout,
+      onError: (controller, key, error) =>
+        log.warn({ controller, ...key, code: error.code, next: error.next }, error.message),
+    });
+    operator.start();
+    await new Promise<void>((resolve) => term.addEventListener("abort", () => resolve(), { once: true }));
+    await operator.stop();
+    metrics.setLeader(false);
+    log.info("no longer leading");
+  });
+}
+
+function kubeConfig(file: string | undefined): KubeConfig {
+  const config = new KubeConfig();
+  if (file === undefined) config.loadFromDefault();
+  else config.loadFromFile(file);
+  return config;
+}
+
+function ownNamespace(): string {
+  try {
+    return readFileSync(serviceAccountNamespace, "utf8").trim();
+  } catch {
+    return "default";
+  }
+}
+
+function time(text: string): number {
+  if (!duration.safeParse(text).success)
+    throw new InvalidArgumentError("must be a duration such as 15s or 1h");
+  return milliseconds(text);
+}
+
+function count(text: string): number {
+  if (!/^[1-9]\d{0,3}$/.test(text)) throw new InvalidArgumentError("must be a number from 1 to 9999");
+  return Number(text);
+}
+
+function port(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new InvalidArgumentError("must be a port");
+  return Number(text);
+}

@@ -1,0 +1,223 @@
+import { reload } from "../asterisk/reload.ts";
+import { restart } from "../asterisk/restart.ts";
+import { conditions } from "../core/conditions.ts";
+import type { Take } from "../core/diff.ts";
+import { asAsteriskIacError } from "../core/errors.ts";
+import type { Allowance } from "../core/guard.ts";
+import { allowances } from "../core/guard.ts";
+import type { PlannedChange } from "../core/plan.ts";
+import { asteriskServer, pathPolicy } from "../core/resource/index.ts";
+import type { AsteriskServerSpec } from "../core/resource/index.ts";
+import { testConnection } from "../engine/connection-test.ts";
+import { countOutcomes, importServer } from "../engine/import.ts";
+import type { Pass } from "../engine/pass.ts";
+import { SeenServers, passOver } from "../engine/pass.ts";
+import { planServer } from "../engine/plan.ts";
+import type { ServerDeclaration } from "../engine/session.ts";
+import { applyAll, eventsOf } from "./apply-all.ts";
+import { serverConditions } from "./conditions.ts";
+import type { Parts, ServerResources } from "./declared.ts";
+import { declaredOf, invalid, refuseElsewhere, releasedOf } from "./declared.ts";
+import { ImportSecret } from "./import-secret.ts";
+import { keyOf } from "./runtime/objects.ts";
+import type { ClaimedRequests } from "./requests.ts";
+import { AskedRequests, takeOf, whenOf } from "./requests.ts";
+import type { AnnotationRequest } from "./runtime/annotations.ts";
+import { KubernetesSecrets } from "./secrets.ts";
+import type { SecretsAPI } from "./secrets.ts";
+import type { ServerSessions } from "./server-sessions.ts";
+import type { ServerOutcome } from "./status.ts";
+import { failedOutcome, partStatuses, serverStatus, suspended } from "./status.ts";
+
+/** Who applies, as a server's record names it. */
+const front = "asterisk-iac-operator";
+
+/** What the world is told while a server is worked on. */
+export interface ServerReport {
+  /**
+   * The requests that nobody acted on, noted as handled before anybody does; rejects where that can't be noted, and
+   * then nothing happens.
+   */
+  readonly claimRequests: () => Promise<ClaimedRequests>;
+  readonly event: (type: "Normal" | "Warning", reason: string, message: string) => void;
+  /** Asked right before anything is written to the server: whether we still lead, and the same is still declared. */
+  readonly stillDeclared: () => Promise<boolean>;
+}
+
+/** Reconciles servers, each with all of its resources in one commit. It knows the cluster by what it is handed only. */
+export class ServerReconciler {
+  readonly #secrets: SecretsAPI;
+  readonly #sessions: ServerSessions;
+  readonly #importPartBytes: number | undefined;
+  readonly #seen = new SeenServers();
+
+  constructor(secrets: SecretsAPI, sessions: ServerSessions, importPartBytes?: number) {
+    this.#secrets = secrets;
+    this.#sessions = sessions;
+    this.#importPartBytes = importPartBytes;
+  }
+
+  /** The server is no longer declared, or is let alone. */
+  async forget(key: string): Promise<void> {
+    this.#seen.release(key);
+    await this.#sessions.close(key);
+  }
+
+  /** Brings one server in step. Never rejects: what went wrong is in the outcome. */
+  async reconcile(resources: ServerResources, report: ServerReport): Promise<ServerOutcome> {
+    const { server } = resources;
+    const key = keyOf(server.metadata);
+    const asked = new AskedRequests(server.status?.handledRequests);
+    try {
+      const parsed = asteriskServer.shape.spec.safeParse(server.spec);
+      if (!parsed.success) throw invalid("AsteriskServer", parsed.error);
+      const spec = parsed.data;
+      refuseElsewhere(spec);
+      if (spec.suspend) {
+        await this.forget(key);
+        return suspended(resources);
+      }
+      return await this.#reconcileWith(resources, spec, { ...report, asked });
+    } catch (thrown) {
+      const error = asAsteriskIacError(thrown);
+      if (error.next !== "Stalled") await this.#sessions.close(key);
+      for (const { verb } of asked.take())
+        report.event("Warning", "RequestFailed", `${verb}: ${error.message}`);
+      const status = { ...server.status, handledRequests: asked.handled };
+      return failedOutcome({ ...resources, server: { ...server, status } }, error);
+    }
+  }
+
+  async #reconcileWith(
+    resources: ServerResources,
+    spec: AsteriskServerSpec,
+    { asked, ...report }: ServerReport & { readonly asked: AskedRequests },
+  ): Promise<ServerOutcome> {
+    const { server } = resources;
+    const { namespace, name, annotations } = server.metadata;
+    const key = keyOf(server.metadata);
+    const secrets = new KubernetesSecrets(this.#secrets, namespace);
+    const { accounts, files, errors } = await declaredOf(resources);
+    const directionOf = pathPolicy(spec);
+    const holds = (path: string): boolean => {
+      const policy = directionOf(path);
+      return policy.kind === "Managed" && policy.direction === "FromAsterisk";
+    };
+    const source = new ImportSecret(this.#secrets, namespace, name, holds, this.#importPartBytes);
+    const declaration: ServerDeclaration = { name: key, spec, source, accounts, files };
+    const stamp = await this.#stampOf(namespace, spec);
+    const session = await this.#sessions.open(key, declaration, secrets, stamp);
+    const look = (importing: boolean, parts: Parts = { accounts, files }): Promise<Pass> =>
+      passOver({ ...session, declaration: { ...declaration, ...parts } }, secrets, {
+        ...{ seen: this.#seen, writing: true, importing, front },
+      });
+
+    await asked.claim(report.claimRequests);
+
+    let pass = await look(false);
+    if (pass.record?.state !== "Done") {
+      pass = await look(true);
+      const { record } = await importServer(pass);
+      report.event(
+        "Normal",
+        "Imported",
+        `${countOutcomes(record).Stored} files of the server are kept in ${source.name}`,
+      );
+      pass = await look(false);
+    }
+    const released = releasedOf(resources);
+    const allow = allowedBy(annotations);
+    const choice = await this.#takeOf(pass, asked, annotations);
+    const applied = await applyAll(pass, {
+      ...{ released, allow, parts: { accounts, files } },
+      stillDeclared: () => Promise.resolve(report.stillDeclared()),
+      ...(choice === undefined ? {} : { take: choice }),
+      again: (parts) => look(false, parts),
+    });
+    for (const { reason, message, type } of eventsOf(applied)) report.event(type, reason, message);
+    for (const request of asked.take()) await this.#act(request, pass, report);
+
+    const after = applied.wrote ? await look(false) : pass;
+    const plan = applied.wrote && applied.error === undefined ? await planServer(after) : applied.plan;
+    const outcomeErrors = new Map([...errors, ...applied.errors]);
+    return {
+      server: serverStatus(resources, {
+        ...{ pass: after, handled: asked.handled, spec },
+        conditions: serverConditions(
+          conditions({ record: after.record, updateDirection: spec.updateDirection, plan }),
+        ),
+      }),
+      ...(await partStatuses(after, resources, outcomeErrors)),
+      released: new Set([...released].filter((owner) => !applied.errors.has(owner))),
+      drift: plan instanceof Error ? 0 : plan.changes.filter(isDrifted).length,
+      error: applied.error,
+    };
+  }
+
+  /** Of a server that is reached by Secrets, which values of them: another value needs another login. */
+  async #stampOf(namespace: string, { ssh, ami }: AsteriskServerSpec): Promise<unknown> {
+    const names = [
+      ssh?.credentialsSecretRef?.name,
+      ami.credentialsSecretRef.name,
+      ami.tls?.caSecretRef?.name,
+    ];
+    const secrets = await Promise.all(
+      names.map((name) => (name === undefined ? undefined : this.#secrets.get(namespace, name))),
+    );
+    return secrets.map((secret) => secret?.metadata.resourceVersion);
+  }
+
+  async #takeOf(
+    pass: Pass,
+    asked: AskedRequests,
+    annotations: Readonly<Record<string, string>> | undefined,
+  ): Promise<Take | undefined> {
+    if (asked.has("upload")) return { side: "source", scope: "all", matches: () => true };
+    if (asked.has("download")) return { side: "server", scope: "all", matches: () => true };
+    const choice = takeOf(annotations);
+    if (choice === undefined) return undefined;
+    const { hash } = await planServer(pass);
+    return hash.startsWith(choice.planHash)
+      ? { side: choice.side, scope: "conflicts", matches: () => true }
+      : undefined;
+  }
+
+  /** What a person asked for once. That it failed is told in an event, and is not tried again. */
+  async #act({ verb, requestedAt }: AnnotationRequest, pass: Pass, report: ServerReport): Promise<void> {
+    const { session } = pass;
+    try {
+      if (verb === "test") {
+        const test = await testConnection(session);
+        report.event(
+          "Normal",
+          "Tested",
+          `Asterisk ${test.asteriskVersion} answers over SSH in ${test.host.roundTripMs} ms and over AMI in ${test.ami.pingMs} ms`,
+        );
+      } else if (verb === "reload") {
+        const { outcome } = await reload(session, undefined, { deadlineMs: 30_000 });
+        report.event(
+          outcome === "Reloaded" ? "Normal" : "Warning",
+          "Reloaded",
+          `reload of all modules: ${outcome}`,
+        );
+      } else if (verb === "restart") {
+        const result = await restart({ session: session.ami, host: session.host }, whenOf(requestedAt), {
+          deadlineMs: 300_000,
+        });
+        report.event("Normal", "Restarted", `Asterisk is up again after ${result.tookMs} ms`);
+      }
+    } catch (thrown) {
+      const { message } = asAsteriskIacError(thrown);
+      report.event("Warning", "RequestFailed", `${verb}: ${message}`);
+    }
+  }
+}
+
+function isDrifted({ change, blocked }: PlannedChange): boolean {
+  return blocked === undefined && change.kind !== "Left" && change.kind !== "Unmanaged";
+}
+
+function allowedBy(annotations: Readonly<Record<string, string>> | undefined): ReadonlySet<Allowance> {
+  const words = (annotations?.["asterisk-iac.dev/allow"] ?? "").split(",").map((word) => word.trim());
+  return new Set(allowances.filter((allowance) => words.includes(allowance)));
+}

@@ -1,0 +1,73 @@
+import { isDeepStrictEqual } from "node:util";
+import type { SecretStore } from "../engine/secrets.ts";
+import type { ServerDeclaration, ServerSession } from "../engine/session.ts";
+import { openSession } from "../engine/session.ts";
+
+interface Held {
+  readonly reachedBy: unknown;
+  readonly session: Promise<ServerSession>;
+}
+
+/** Why a server is looked at again: what Asterisk told over the session that stays open. */
+export type ServerCall = (key: string, why: "FullyBooted" | "Reload" | "Reconnected") => void;
+
+/** One session a server, open as long as the server is declared and reached in the same way. */
+export class ServerSessions {
+  readonly #held = new Map<string, Held>();
+  readonly #onCall: ServerCall;
+  readonly #openSession: typeof openSession;
+
+  /** @param open how a session is opened; a test may stand in between */
+  constructor(onCall: ServerCall, open = openSession) {
+    this.#onCall = onCall;
+    this.#openSession = open;
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** The session of a server, opened where there is none; `stamp` says which values of Secrets it was opened with. */
+  async open(
+    key: string,
+    declaration: ServerDeclaration,
+    secrets: SecretStore,
+    stamp: unknown,
+  ): Promise<ServerSession> {
+    const { ssh, ami } = declaration.spec;
+    const reachedBy = { ssh, ami, stamp };
+    const held = this.#held.get(key);
+    if (held !== undefined) {
+      const session = await held.session;
+      if (isDeepStrictEqual(held.reachedBy, reachedBy) && session.ami.isConnected)
+        return { ...session, declaration };
+      await this.close(key);
+    }
+    const session = this.#openSession(declaration, secrets);
+    this.#held.set(key, { reachedBy, session });
+    try {
+      const opened = await session;
+      opened.ami.on("FullyBooted", () => this.#onCall(key, "FullyBooted"));
+      opened.ami.on("Reload", () => this.#onCall(key, "Reload"));
+      opened.ami.onRestored(() => this.#onCall(key, "Reconnected"));
+      return opened;
+    } catch (error) {
+      if (this.#held.get(key)?.session === session) this.#held.delete(key);
+      throw error;
+    }
+  }
+
+  /** Lets go of a server, or of a session that does not answer. */
+  async close(key: string): Promise<void> {
+    const held = this.#held.get(key);
+    this.#held.delete(key);
+    await held?.session.then(
+      (session) => session.close(),
+      () => undefined,
+    );
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#held.keys()].map((key) => this.close(key)));
+  }
+}
