@@ -22,6 +22,15 @@ export function secretPlace({ name, spec }: DeclaredAccount): { name: string; ke
   return spec.secretRef ?? { name, key: passwordKey };
 }
 
+/** Whether a secret is stored for an account. */
+export async function hasSecret(account: DeclaredAccount, secrets: SecretStore): Promise<boolean> {
+  const { name, key } = secretPlace(account);
+  return secrets.read(name).then(
+    (secret) => secret.has(key),
+    () => false,
+  );
+}
+
 /**
  * The secret that an account is to have, made and stored if it is to be generated: the pending one while a rotation is
  * under way. Throws `SecretMissing`.

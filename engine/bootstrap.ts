@@ -16,7 +16,7 @@ import { AsteriskIacError, asAsteriskIacError, messageOf } from "../core/errors.
 import type { Allowance } from "../core/guard.ts";
 import { contentHash } from "../core/record.ts";
 import { redactText } from "../core/redact.ts";
-import { accountSecret } from "./account-secret.ts";
+import { accountSecret, generateSecret, hasSecret } from "./account-secret.ts";
 import { engineAccount } from "./bootstrap-account.ts";
 import type { EngineAccount } from "./bootstrap-account.ts";
 import { bootstrapFiles, readManagerFiles } from "./bootstrap-files.ts";
@@ -108,6 +108,9 @@ async function bootstrap(pass: HostPass, { allow }: BootstrapOptions): Promise<B
   }
   const manager = await readManagerFiles(pass);
   const engine = await engineAccount(declaration, secrets);
+  // What is refused leaves no secret behind, with which the next command would try to log in.
+  if (!(await hasSecret(engine.account, secrets)))
+    bootstrapFiles(pass, manager, { account: engine.account, secret: generateSecret() });
   const secret = await accountSecret(engine.account, secrets);
   const files = bootstrapFiles(pass, manager, { account: engine.account, secret });
   const written = await writeFiles(pass, engine, files);

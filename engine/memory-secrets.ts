@@ -25,12 +25,6 @@ export class MemorySecrets implements SecretStore {
     );
   }
 
-  /** A value as text that `SecretValues` takes, if it is there. */
-  value(name: string, key: string): string | undefined {
-    const value = this.#secrets.get(name)?.get(key);
-    return value === undefined ? undefined : toText(value);
-  }
-
   async readOrCreate(name: string, key: string, make: () => Buffer): Promise<Buffer> {
     const present = this.#secrets.get(name)?.get(key);
     if (present !== undefined) return present;
@@ -65,10 +59,4 @@ function fromText(value: string): Buffer {
   return value.startsWith(bytesPrefix)
     ? Buffer.from(value.slice(bytesPrefix.length), "base64")
     : Buffer.from(value);
-}
-
-function toText(value: Buffer): string {
-  const text = value.toString("utf8");
-  const isText = Buffer.from(text).equals(value) && !text.startsWith(bytesPrefix);
-  return isText ? text : `${bytesPrefix}${value.toString("base64")}`;
 }

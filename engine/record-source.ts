@@ -3,7 +3,7 @@ import type { KeptFile, RecordName, Source, SourceFile } from "../core/source.ts
 
 /**
  * The source of a server that has none: what is declared are resources only. It keeps the records of the import and no
- * content; `record` is what is recorded so far, and afterwards what is to be kept of it.
+ * content; `record` is the text of the import record so far.
  */
 export class RecordSource implements Source {
   readonly name: string;
@@ -12,11 +12,6 @@ export class RecordSource implements Source {
   constructor(name: string, record: string | undefined) {
     this.name = name;
     this.#record = record;
-  }
-
-  /** The import record's text. */
-  get record(): string | undefined {
-    return this.#record;
   }
 
   holds(): boolean {
