@@ -93,8 +93,11 @@ async function run(flags: Flags): Promise<void> {
     ...(flags.metricsPort === 0 ? [] : [await serveHTTP({ port: flags.metricsPort, metrics })]),
     ...(flags.healthPort === 0 ? [] : [await serveHTTP({ port: flags.healthPort, metrics, ready: probes })]),
   ];
+  let leading: Operator | undefined;
   const stop = async (signal: string): Promise<void> => {
     log.info({ signal }, "stopping: what is under way is finished first");
+    // Before the term ends: afterwards nothing may be written.
+    await leading?.stop();
     await election.stop();
     await Promise.all([...caches.map((cache) => cache.stop()), ...servers.map((server) => server.close())]);
   };
@@ -116,9 +119,11 @@ async function run(flags: Flags): Promise<void> {
       onError: (controller, key, error) =>
         log.warn({ controller, ...key, code: error.code, next: error.next }, error.message),
     });
+    leading = operator;
     operator.start();
     await new Promise<void>((resolve) => term.addEventListener("abort", () => resolve(), { once: true }));
     await operator.stop();
+    leading = undefined;
     metrics.setLeader(false);
     log.info("no longer leading");
   });

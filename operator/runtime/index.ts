@@ -10,3 +10,4 @@ export * from "./metrics.ts";
 export * from "./objects.ts";
 export * from "./queue.ts";
 export * from "./resources.ts";
+export type { RateLimit } from "./token-bucket.ts";

@@ -84,7 +84,10 @@ export class LeaderElection {
     return this.fencingToken !== undefined;
   }
 
-  /** The Lease's `leaseTransitions` in our term: each term of anybody has a greater one. Undefined: not leading. */
+  /**
+   * The Lease's `leaseTransitions` in our term: each term of anybody has a greater one, unless somebody deletes the
+   * Lease. Undefined: not leading.
+   */
   get fencingToken(): number | undefined {
     return this.#term !== undefined && !this.#hasLapsed(this.#term) ? this.#term.token : undefined;
   }

@@ -96,11 +96,9 @@ export class ResourceClient<T extends KubernetesObject> {
   }
 
   /** What happens after a resourceVersion, with bookmarks, until the API server or the signal ends it. */
-  async *watch(
-    selection: Selection & { readonly resourceVersion: string; readonly timeoutSeconds?: number },
-  ): AsyncIterable<WatchEvent<T>> {
-    const { resourceVersion, timeoutSeconds } = selection;
-    const query = { watch: true, allowWatchBookmarks: true, resourceVersion, timeoutSeconds };
+  async *watch(selection: Selection & { readonly resourceVersion: string }): AsyncIterable<WatchEvent<T>> {
+    const { resourceVersion } = selection;
+    const query = { watch: true, allowWatchBookmarks: true, resourceVersion };
     const events = this.#api.stream(this.#select(selection, query)) as AsyncIterable<WatchEvent<T>>;
     for await (const event of events) {
       const isBare = event.type === "ERROR" || event.type === "BOOKMARK";

@@ -145,7 +145,7 @@ describe("election", () => {
     return { child, lines, next };
   }
 
-  test("rows 27 and 30: killed or paused, a leader is followed within 5 s and writes nothing after that", async () => {
+  test("row 27: killed or paused, a leader is followed within 5 s and writes nothing after that", async () => {
     const first = stand("first");
     await first.next(/^wrote/);
     const second = stand("second");
