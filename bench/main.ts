@@ -3,6 +3,7 @@ import { benchConf } from "./conf.ts";
 import { benchEdit } from "./edit.ts";
 import { benchFleet, names as fleetNames } from "./fleet.ts";
 import { benchPass } from "./pass.ts";
+import { benchPulumi } from "./pulumi.ts";
 import { ansible, benchPush, ours } from "./push.ts";
 
 const missed: string[] = [];
@@ -78,6 +79,30 @@ for (const kind of [fleetNames.push, fleetNames.unchanged]) {
       console.log(`      20 servers, ${name}, in the same run: ${times(peer, mine)} as long`);
   }
 }
+
+const pulumi = await benchPulumi();
+report(
+  "Pulumi: the handlers' share of a refresh of 1,000 files",
+  `${(pulumi.refresh / 1000).toFixed(1)} s`,
+  "under 5 s",
+  pulumi.refresh < 5000,
+);
+report(
+  "Pulumi: connections and reloads of it",
+  `${pulumi.ssh} SSH, ${pulumi.ami} AMI, ${pulumi.refreshReloads} reloads`,
+  "one, one, none",
+  pulumi.ssh === 1 && pulumi.ami === 1 && pulumi.refreshReloads === 0,
+);
+const { inBatches, asFolder } = pulumi;
+const mostReloads = Math.ceil(100 / inBatches.parallel);
+report(
+  `Pulumi: reloads of a module for 100 changed files, ${inBatches.parallel} at a time`,
+  `${inBatches.reloads}`,
+  `at most ${mostReloads}`,
+  inBatches.reloads >= 1 && inBatches.reloads <= mostReloads,
+);
+report("Pulumi: the same as a folder", `${asFolder.reloads}`, "one", asFolder.reloads === 1);
+console.log(`      a folder takes ${times(inBatches.milliseconds, asFolder.milliseconds)} less long`);
 
 const skipped = [...push.skipped, ...fleet.skipped];
 for (const why of skipped) console.log(`SKIP  ${why}`);

@@ -71,6 +71,7 @@ export async function benchPulumi(): Promise<PulumiFigures> {
       );
       const resources = await Promise.all(declared.map(create));
       progress(`${files} files are there`);
+      await reloads.heard();
       const refresh = await refreshOf(resources, { ssh, ami });
       const refreshReloads = (await reloads.heard()).length;
 

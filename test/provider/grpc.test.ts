@@ -107,9 +107,16 @@ describe("a ConfFile", () => {
   const content = "[shop]\nexten => 100,1,NoOp(shop)\n";
 
   test("is made, unchanged, drifts, is corrected, changed, and gone without a trace", async () => {
+    // Nobody declares the file that includes it, and still it is live.
+    const dialplan = await onServer("extensions.conf");
+    await writeFile(file("extensions.conf"), `${dialplan}\n#tryinclude "${path}"\n`);
+    await pbx.run(["asterisk", "-rx", "dialplan reload"]);
+    const isLive = async (): Promise<boolean> =>
+      (await pbx.run(["asterisk", "-rx", "dialplan show shop"])).stdout.includes("NoOp(shop)");
     const untouched = await everyFile();
     const inputs = { name: "shop", server: connection, path, content };
     let state = await provider.create("ConfFile", inputs);
+    expect(await isLive()).toBe(true);
     expect(await onServer(path)).toBe(content);
     expect(state.props).toMatchObject({
       hash: expect.stringMatching(/^hmac-sha256:/),
@@ -135,11 +142,30 @@ describe("a ConfFile", () => {
     const more = { ...inputs, content: `${content}exten => 101,1,NoOp()\n` };
     state = await provider.update("ConfFile", state, more);
     expect(await onServer(path)).toBe(more.content);
-    const { stdout } = await pbx.run(["asterisk", "-rx", "dialplan show shop"]);
-    expect(stdout).not.toContain("NoOp(shop)");
-
     await provider.delete("ConfFile", state);
     expect(await everyFile()).toEqual(untouched);
+    expect(await isLive()).toBe(false);
+    await writeFile(file("extensions.conf"), dialplan);
+  });
+
+  test("whose server only reports drift is said to have drifted, and is no change of the program", async () => {
+    const more = await serverInputs(pbx, { drift: "Report" });
+    const reporting = await provider.update("AsteriskServer", server, more);
+    expect(reporting.props["drift"]).toBe("Report");
+    expect(await isChanged("AsteriskServer", reporting, more)).toBe(false);
+    const inputs = {
+      name: "report",
+      server: reporting.props["connection"],
+      path: "extensions_report.conf",
+      content,
+    };
+    let state = await provider.create("ConfFile", inputs);
+    await writeFile(file(inputs.path), "[by-hand]\n");
+    state = await provider.read("ConfFile", state);
+    expect(state.props["drifted"]).toMatch(/reported only/);
+    expect(await isChanged("ConfFile", state, inputs)).toBe(false);
+    await provider.delete("ConfFile", state);
+    await expect(onServer(inputs.path)).rejects.toThrow("ENOENT");
   });
 
   test("adopts what is there already and is equal; refuses what differs, unless it may take it", async () => {

@@ -96,8 +96,6 @@ describeWithPulumi("pulumi up where something goes wrong", () => {
     );
     const accounts = await readFile(liveFile("manager.conf"), "utf8");
     expect(accounts.match(/^\[crm\]/gm)).toHaveLength(1);
-    const { changeSummary } = await listen(project, (options) => project.stack.preview(options));
-    expect(changeSummary).toEqual({ same: 5 });
   }, 120_000);
 
   test("another path: the old file goes, then the new one comes", async () => {
@@ -129,26 +127,12 @@ describeWithPulumi("pulumi up where something goes wrong", () => {
       ],
     ],
     [
-      "AMIAccount",
-      `new AMIAccount("wrong", {
-        server: pbx, username: "a b", secret: [canary], permit: [canary], read: ["nonsense"], passwrd: canary,
-      });`,
-      ["username", "secret", "permit.0", "read.0", "passwrd"],
-    ],
-    [
       "ConfFile",
       `new ConfFile("wrong", {
-        server: pbx, path: "../x.conf", content: [canary], secrets: { phones: canary },
-        sections: [{ name: 1, lines: [canary] }], passwrd: canary,
+        server: pbx, path: "../x.conf", content: pulumi.secret(canary + " @{secret:missing/b}"),
+        secrets: { phones: canary }, sections: [{ name: 1, lines: [canary] }], passwrd: canary,
       });`,
-      ["path", "content", "secrets.phones", "sections.0.name", "sections.0.lines", "passwrd"],
-    ],
-    [
-      "ConfFile",
-      `new ConfFile("wrong", {
-        server: pbx, path: "x.conf", content: pulumi.secret(canary + " @{secret:missing/b}"), secrets: { a: { b: canary } },
-      });`,
-      ["missing/b"],
+      ["path", "missing/b", "secrets.phones", "sections.0.name", "sections.0.lines", "passwrd"],
     ],
   ])(
     "a check of %s that fails names every mistake at once, and nothing is written",

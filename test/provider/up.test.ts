@@ -1,12 +1,11 @@
 /** `pulumi up` of the example, for real: Pulumi's own engine, a local backend, and a live Asterisk. */
 import { expect, test } from "@jest/globals";
-import { execFile } from "node:child_process";
 import { appendFile, cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { snapshot } from "../support/configuration-snapshot.ts";
 import { useLab } from "../support/lab.ts";
 import {
+  configureFromLab,
   describeWithPulumi,
   failure,
   listen,
@@ -30,14 +29,7 @@ describeWithPulumi("pulumi up of examples/pulumi", () => {
 
   test("the stack is configured from a lab, and the first up makes everything; another at once does no harm", async () => {
     before = await snapshot(directory());
-    await promisify(execFile)(
-      join(project.directory, "examples/pulumi/configure-from-lab"),
-      [lab.directory],
-      {
-        cwd: project.directory,
-        env: { ...process.env, ...project.environment },
-      },
-    );
+    await configureFromLab(project, lab.directory);
     const other = await openStack(project);
     const creates = Promise.withResolvers<true>();
     const first = listen(project, ({ onOutput, onError }) =>

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import type { Kind, SerializedProviders } from "./pulumi-program.ts";
 
 const require = createRequire(import.meta.url);
-const grpc = require("@grpc/grpc-js") as typeof import("@grpc/grpc-js");
+const { credentials } = require("@grpc/grpc-js") as { credentials: { createInsecure(): unknown } };
 const { ResourceProviderClient } = require("@pulumi/pulumi/proto/provider_grpc_pb") as Record<string, never>;
 const messages = require("@pulumi/pulumi/proto/provider_pb") as Record<string, new () => Message>;
 const { Struct } = require("google-protobuf/google/protobuf/struct_pb") as {
@@ -36,7 +36,7 @@ export class DynamicProvider {
     this.#providers = providers;
     const Client = ResourceProviderClient as unknown as new (...args: unknown[]) => Record<string, Call>;
     const sizes = { "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 };
-    this.#client = new Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure(), sizes);
+    this.#client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), sizes);
     process.stderr?.setEncoding("utf8").on("data", (text: string) => (this.stderr += text));
   }
 
@@ -147,6 +147,6 @@ function struct(message: unknown): Properties {
   return ((message as Message)["toJavaScript"]?.() ?? {}) as Properties;
 }
 
-function own({ __provider: _provider, ...properties }: Properties): Properties {
-  return properties;
+function own(properties: Properties): Properties {
+  return Object.fromEntries(Object.entries(properties).filter(([key]) => key !== "__provider"));
 }
