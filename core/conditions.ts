@@ -94,7 +94,12 @@ function inSyncCondition(plan: Observation["plan"]): Condition {
     plan.changes.filter(({ change }) => kinds.includes(change.kind)).length;
   const conflicts = count(["Conflict"]);
   if (conflicts > 0)
-    return { type, status: "False", reason: "Conflict", message: `${conflicts} files in conflict, plan ${plan.hash.slice(0, 12)}` };
+    return {
+      type,
+      status: "False",
+      reason: "Conflict",
+      message: `${conflicts} files in conflict, plan ${plan.hash.slice(0, 12)}`,
+    };
   const drift = plan.changes.filter(
     ({ change }) => change.kind === "Drift" || (change.kind === "Write" && change.cause === "drift"),
   ).length;
