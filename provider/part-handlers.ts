@@ -58,8 +58,8 @@ export function partHandlers({ kind, identity, describe, outputs }: PartKind): H
         replaces.length > 0 ||
         !isDeepStrictEqual(inputsOf(olds), inputsOf(news)) ||
         (olds["drifted"] !== undefined && !isOnlyReported(news));
-      // Two of the same name, or with the same keys, can't stand side by side.
-      return Promise.resolve({ changes, replaces, deleteBeforeReplace: true });
+      // Two paths, or two accounts, stand side by side: the new one is there before the old one goes.
+      return Promise.resolve({ changes, replaces, deleteBeforeReplace: false });
     },
     create: (inputs) => telling({ kind, properties: [inputs] }, () => apply(plain(inputs), undefined)),
     update: (_id, olds, news) =>
@@ -96,8 +96,13 @@ function releasedOf(owner: string, before: string | undefined): Pick<Part, "rele
   return before === undefined || before === owner ? {} : { released: before };
 }
 
-function nameIn(olds: Properties | undefined): string | undefined {
-  return typeof olds?.["name"] === "string" ? olds["name"] : undefined;
+/** What owns a part: the resource and what it is about, so that one can take the place of another of its name. */
+function labelOf(name: string, subject: string): string {
+  return `${name} (${subject})`;
+}
+
+function labelIn(olds: Properties | undefined, subject: string): string | undefined {
+  return typeof olds?.["name"] === "string" ? labelOf(olds["name"], subject) : undefined;
 }
 
 export const accountHandlers = partHandlers({
@@ -108,14 +113,15 @@ export const accountHandlers = partHandlers({
     const before = olds !== undefined && olds["rotate"] === inputs["rotate"] && olds["secret"] === undefined;
     const kept = before && typeof olds["password"] === "string" ? olds["password"] : undefined;
     const secret = given ?? kept ?? generateSecret();
-    const owner = accountOwner(name);
-    const named = nameIn(olds);
+    const label = labelOf(name, spec.username);
+    const owner = accountOwner(label);
+    const named = labelIn(olds, spec.username);
     return {
       connection,
       secret,
       part: {
         owner,
-        account: { name, spec, secrets: new MemorySecrets(accountSecrets(secret)) },
+        account: { name: label, spec, secrets: new MemorySecrets(accountSecrets(secret)) },
         ...releasedOf(owner, named === undefined ? undefined : accountOwner(named)),
         takes: onConflict === "TakeProgram",
       },
@@ -134,13 +140,14 @@ export const fileHandlers = partHandlers({
   identity: ["server", "path"],
   describe: (inputs, olds) => {
     const { name, connection, spec, secrets, onConflict } = declaredFile(inputs);
-    const owner = confFileOwner(name);
-    const named = nameIn(olds);
+    const label = labelOf(name, spec.path);
+    const owner = confFileOwner(label);
+    const named = labelIn(olds, spec.path);
     return {
       connection,
       part: {
         owner,
-        file: { name, spec, secrets: new MemorySecrets(secrets) },
+        file: { name: label, spec, secrets: new MemorySecrets(secrets) },
         ...releasedOf(owner, named === undefined ? undefined : confFileOwner(named)),
         takes: onConflict === "TakeProgram",
       },

@@ -42,6 +42,8 @@ function shape(text: string): string {
   return (
     text
       .replaceAll(tour, "/tmp/tour")
+      // Editors and formatters take them off.
+      .replace(/[ \t]+$/gm, "")
       .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+Z)?/g, "<time>")
       .replace(/\d+(\.\d+)? ms/g, "<ms>")
       .replace(/(127\.0\.0\.1:|port )\d+/g, "$1<port>")

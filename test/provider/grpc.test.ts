@@ -227,7 +227,7 @@ describe("a ConfFile", () => {
     expect(await provider.diff("ConfFile", state, news)).toEqual({
       changes: true,
       replaces: ["path"],
-      deleteBeforeReplace: true,
+      deleteBeforeReplace: false,
     });
     await provider.delete("ConfFile", state);
     const moved = await provider.create("ConfFile", news);
@@ -335,7 +335,7 @@ describe("an AMIAccount", () => {
     expect(await provider.diff("AMIAccount", state, { ...inputs(), username: "other" })).toEqual({
       changes: true,
       replaces: ["username"],
-      deleteBeforeReplace: true,
+      deleteBeforeReplace: false,
     });
   });
 });

@@ -1,6 +1,7 @@
 /** What goes wrong in a `pulumi up`, for real: Pulumi killed, resources replaced, and every way to fail, without a secret shown. */
 import { expect, test } from "@jest/globals";
 import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
@@ -49,9 +50,16 @@ describeWithPulumi("pulumi up where something goes wrong", () => {
   const liveFile = (name: string): string => join(lab.servers[0]?.configDirectory ?? "", name);
   const program = (text: string): Promise<void> =>
     writeFile(join(project.directory, "index.js"), `${prelude}${text}`);
-  /** Resolves as soon as the server has a file of that name. */
-  const appears = async (name: string): Promise<void> => {
-    for await (const { filename } of watch(liveFile("."))) if (filename === name) return;
+  /** Resolves as soon as the server has a file of that name, or where the process ends first. */
+  const appears = async (name: string, process: ChildProcess): Promise<void> => {
+    const ended = new AbortController();
+    process.once("exit", () => ended.abort());
+    try {
+      for await (const { filename } of watch(liveFile("."), { signal: ended.signal }))
+        if (filename === name) return;
+    } catch (error) {
+      if (!ended.signal.aborted) throw error;
+    }
   };
   const parts = (path: string): string => `
     new ConfFile("whole", {
@@ -82,7 +90,7 @@ describeWithPulumi("pulumi up where something goes wrong", () => {
       },
     );
     const end = once(killed, "exit");
-    await Promise.race([appears("company.conf"), end]);
+    await appears("company.conf", killed);
     expect(killed.exitCode).toBeNull();
     process.kill(-(killed.pid ?? 0), "SIGKILL");
     await end;
