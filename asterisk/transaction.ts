@@ -248,8 +248,9 @@ function recordOf(id: string, transaction: Transaction, moves: readonly Move[]):
       const isFirst = move !== undefined && ownership.original === undefined;
       files.set(path, { ...file, ownership: isFirst ? { ...ownership, original } : ownership });
     } else if (owned.isOurs) {
-      const { ownership: _, ...rest } = file;
-      files.set(path, rest);
+      const unowned = { ...file };
+      delete unowned.ownership;
+      files.set(path, unowned);
     } else files.delete(path);
   }
   return { ...record, generation: generation + 1, files: Object.fromEntries(files) };
