@@ -7,6 +7,7 @@ import type { Owner } from "../core/ownership.ts";
 import type { Plan } from "../core/plan.ts";
 import type { ApplyOptions, ApplyResult } from "../engine/apply.ts";
 import { applyServer } from "../engine/apply.ts";
+import type { RefusalHints } from "../engine/apply-error.ts";
 import { applyError } from "../engine/apply-error.ts";
 import { accountOwner, confFileOwner } from "../engine/desired.ts";
 import type { Pass } from "../engine/pass.ts";
@@ -34,6 +35,16 @@ export interface ApplyAll {
   /** Looks anew, for some of the resources: a pass sees the server once. */
   readonly again: (parts: Parts) => Promise<Pass>;
 }
+
+const hints: RefusalHints = {
+  Conflict:
+    "Choose a side for this plan with the annotation asterisk-iac.dev/take: `source@` or `server@` and the hash in the condition InSync. Nothing was written.",
+  DirectionNotSet:
+    "Set spec.updateDirection, or choose once with the annotation asterisk-iac.dev/upload-requested-at or asterisk-iac.dev/download-requested-at.",
+  OtherManager:
+    "If that one is out of use, annotate the AsteriskServer with asterisk-iac.dev/allow: take-over.",
+  LargeChange: "If that is meant, annotate the AsteriskServer with asterisk-iac.dev/allow: large-change.",
+};
 
 const none: Parts = { accounts: [], files: [] };
 
@@ -65,7 +76,7 @@ async function attempt(
 ): Promise<{ readonly result?: ApplyResult; readonly error?: AsteriskIacError }> {
   try {
     const result = await applyServer(pass, options);
-    const error = applyError(result);
+    const error = applyError(result, hints);
     return error === undefined ? { result } : { result, error };
   } catch (thrown) {
     const error = asAsteriskIacError(thrown);

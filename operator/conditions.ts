@@ -31,17 +31,17 @@ export function readiness(ready: Plain, { isReconciling }: { isReconciling: bool
 }
 
 /** What the conditions of a resource are when looking at it ended in an error. */
-export function failed({ code, message, hint, next }: AsteriskIacError): Plain[] {
-  const text = hint === undefined ? message : `${message}\n${hint}`;
-  const isStalled = next === "Stalled";
+export function failed(
+  { code, message: said, hint, next }: AsteriskIacError,
+  reason: string = code,
+): Plain[] {
+  const message = hint === undefined ? said : `${said}\n${hint}`;
+  const ready: Plain = { type: "Ready", status: "False", reason, message };
+  if (next === "Stalled")
+    return [...readiness(ready, { isReconciling: false }), { ...ready, type: "Stalled", status: "True" }];
   return [
-    ...readiness(
-      { type: "Ready", status: "False", reason: code, message: text },
-      { isReconciling: !isStalled },
-    ),
-    isStalled
-      ? { type: "Stalled", status: "True", reason: code, message: text }
-      : { type: "Stalled", status: "False", reason: "Progressing", message: "" },
+    ...readiness(ready, { isReconciling: true }),
+    { type: "Stalled", status: "False", reason: "Progressing", message: "" },
   ];
 }
 
@@ -50,13 +50,25 @@ export function isUnreachable({ code }: AsteriskIacError): boolean {
   return unreachable.has(code);
 }
 
-/** Those of a server, from the engine's. */
-export function serverConditions(all: readonly Condition[]): Plain[] {
+/** Of what keeps a server from being ready, what does not go by itself. */
+const waitsForPerson = new Set(["DirectionNotSet", "Drift", "Conflict"]);
+
+/** Those of a server, from the engine's and from what was not applied although it was seen. */
+export function serverConditions(all: readonly Condition[], error: AsteriskIacError | undefined): Plain[] {
   const ready = all.find(({ type }) => type === "Ready");
-  const stalled = all.find(({ type }) => type === "Stalled");
-  const rest = all.filter(({ type }) => type !== "Ready");
-  if (ready === undefined) return [...rest];
-  return [...readiness(ready, { isReconciling: stalled?.status !== "True" }), ...rest];
+  if (ready === undefined) return [...all];
+  const isForPerson = waitsForPerson.has(ready.reason);
+  if (error !== undefined && !all.some(isStalled))
+    return [
+      ...failed(error, isForPerson ? ready.reason : error.code),
+      ...all.filter(({ type }) => type !== "Ready" && type !== "Stalled"),
+    ];
+  const isReconciling = !all.some(isStalled) && !isForPerson;
+  return [...readiness(ready, { isReconciling }), ...all.filter(({ type }) => type !== "Ready")];
+}
+
+function isStalled({ type, status }: Plain): boolean {
+  return type === "Stalled" && status === "True";
 }
 
 /**

@@ -157,13 +157,14 @@ export class ImportSecret implements Source {
     this.#parts = first === undefined ? [] : [first, ...others];
     // Without a hash it was reserved, and nothing was stored yet.
     if (first?.data?.["hash"] === undefined) return (this.#archive = empty);
+    const bytes = Buffer.concat(
+      this.#parts.map(({ data = {} }) => Buffer.from(data["import"] ?? "", "base64")),
+    );
+    const { parts: expected, hash } = describedBy(first);
+    const isWhole = expected === this.#parts.length && contentHash(bytes) === hash;
+    if (!isWhole && (await this.#isOlder(first))) return this.#load();
     try {
-      const bytes = Buffer.concat(
-        this.#parts.map(({ data = {} }) => Buffer.from(data["import"] ?? "", "base64")),
-      );
-      const { parts: expected, hash } = describedBy(first);
-      if (expected !== this.#parts.length || contentHash(bytes) !== hash)
-        throw new Error("parts do not belong together");
+      if (!isWhole) throw new Error("parts do not belong together");
       return (this.#archive = JSON.parse((await promisify(gunzip)(bytes)).toString("utf8")) as Archive);
     } catch (cause) {
       throw new AsteriskIacError("RecordInvalid", `the Secret ${this.name} can't be read`, {
@@ -171,6 +172,12 @@ export class ImportSecret implements Source {
         hint: `Restore ${this.name} and its further parts together from your backup of the cluster, or delete them for a new import.`,
       });
     }
+  }
+
+  /** Whether somebody wrote the first part since it was read, so that its further parts may be later ones. */
+  async #isOlder({ metadata }: KubernetesSecret): Promise<boolean> {
+    const now = await this.#api.get(this.#namespace, this.name);
+    return now?.metadata.resourceVersion !== metadata.resourceVersion;
   }
 
   async #readParts(): Promise<KubernetesSecret[]> {

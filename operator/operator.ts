@@ -7,7 +7,8 @@ import type { Cluster } from "./cluster.ts";
 import { secretsAPI } from "./cluster.ts";
 import type { ServerResources } from "./declared.ts";
 import type { AccountObject, FileObject, ServerObject } from "./objects.ts";
-import { isHeld, partReconciler, releasable, release, serverKeyOf } from "./parts-controller.ts";
+import { isHeld, isSuspended, partReconciler, releasable, release, serverKeyOf } from "./parts-controller.ts";
+import { isUnreachable } from "./conditions.ts";
 import type { ClaimedRequests } from "./requests.ts";
 import type {
   EventRecorder,
@@ -53,6 +54,11 @@ export class Operator {
   readonly #sessions: ServerSessions;
   readonly #reconciler: ServerReconciler;
   readonly #controllers: Controller[];
+  /**
+   * Servers that were there at the start and were not reached since. One that was told to be the same machine as another
+   * waits for them, or a new start would swap the two.
+   */
+  readonly #toReach = new Set<string>();
   #isOver = false;
 
   constructor(options: OperatorOptions) {
@@ -93,6 +99,8 @@ export class Operator {
   /** Begins with everything that is there. */
   start(): void {
     const { servers, accounts, files } = this.#options.cluster.caches;
+    for (const server of servers.list())
+      if (!isDuplicate(server) && !isSuspended(server)) this.#toReach.add(keyOf(server.metadata));
     for (const { metadata } of servers.list()) this.#serverQueue.add(keyOf(metadata));
     for (const { metadata } of accounts.list()) this.#accountQueue.add(keyOf(metadata));
     for (const { metadata } of files.list()) this.#fileQueue.add(keyOf(metadata));
@@ -181,11 +189,13 @@ export class Operator {
     const key = keyOf({ namespace, name });
     const server = cluster.caches.servers.get(key);
     if (server === undefined || server.metadata.deletionTimestamp !== undefined) {
+      this.#toReach.delete(key);
       await this.#reconciler.forget(key);
       metrics.forget({ namespace, server: name });
       for (const part of this.#partsOf(key)) this.#enqueuePart(part);
       return undefined;
     }
+    if (isDuplicate(server) && this.#toReach.size > 0) return { requeueAfterMs: 1_000 };
     const parts = this.#partsOf(key).filter(isHeld);
     const isEnding =
       parts.some(({ metadata }) => metadata.deletionTimestamp !== undefined) &&
@@ -204,6 +214,7 @@ export class Operator {
       event: (type, reason, message) => events.event(server, type, reason, message),
       stillDeclared: () => this.#isStillDeclared(resources),
     });
+    if (outcome.error === undefined || !isUnreachable(outcome.error)) this.#toReach.delete(key);
     this.#tellMetrics({ namespace, server: name }, outcome);
     await this.#store(resources, outcome);
     if (outcome.error !== undefined && outcome.error.next !== "Stalled") throw outcome.error;
@@ -307,6 +318,16 @@ function isSame(a: KubernetesObject | undefined, b: KubernetesObject): boolean {
     generation === other.generation &&
     deletionTimestamp === other.deletionTimestamp &&
     isDeepStrictEqual(annotations, other.annotations)
+  );
+}
+
+/** Whether a server, as it is declared now, was found to be the machine of another. */
+function isDuplicate({ metadata, status }: ServerObject): boolean {
+  const stalled = status?.conditions?.find(({ type }) => type === "Stalled");
+  return (
+    stalled?.status === "True" &&
+    stalled.reason === "DuplicateServer" &&
+    stalled.observedGeneration === metadata.generation
   );
 }
 

@@ -94,8 +94,7 @@ export function partReconciler<T extends Part>(
     if (server === undefined) return { type: "Normal", message: `its AsteriskServer is gone: ${stays}` };
     if (server.metadata.deletionTimestamp !== undefined)
       return { type: "Normal", message: `its AsteriskServer is being deleted: ${stays}` };
-    if ((server.spec as { suspend?: boolean } | undefined)?.suspend === true)
-      return { type: "Normal", message: `its AsteriskServer is suspended: ${stays}` };
+    if (isSuspended(server)) return { type: "Normal", message: `its AsteriskServer is suspended: ${stays}` };
     if (object.metadata.annotations?.[onDelete] === "orphan")
       return { type: "Normal", message: `${onDelete} is orphan: ${stays}` };
     if (await options.isEnding(object.metadata.namespace))
@@ -130,6 +129,11 @@ export async function release<T extends Part>(
  */
 export function isHeld({ metadata: { finalizers = [] } }: Part): boolean {
   return finalizers.includes(finalizer);
+}
+
+/** Whether a server is let alone, as far as that can be told before its spec is judged. */
+export function isSuspended({ spec }: ServerObject): boolean {
+  return (spec as { suspend?: boolean } | undefined)?.suspend === true;
 }
 
 /** The key of the AsteriskServer that a resource refers to, in its own namespace. */

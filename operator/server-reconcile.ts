@@ -2,10 +2,11 @@ import { reload } from "../asterisk/reload.ts";
 import { restart } from "../asterisk/restart.ts";
 import { conditions } from "../core/conditions.ts";
 import type { Take } from "../core/diff.ts";
+import type { AsteriskIacError } from "../core/errors.ts";
 import { asAsteriskIacError } from "../core/errors.ts";
 import type { Allowance } from "../core/guard.ts";
 import { allowances } from "../core/guard.ts";
-import type { PlannedChange } from "../core/plan.ts";
+import type { Plan, PlannedChange } from "../core/plan.ts";
 import { asteriskServer, pathPolicy } from "../core/resource/index.ts";
 import type { AsteriskServerSpec } from "../core/resource/index.ts";
 import { testConnection } from "../engine/connection-test.ts";
@@ -15,7 +16,7 @@ import { SeenServers, passOver } from "../engine/pass.ts";
 import { planServer } from "../engine/plan.ts";
 import type { ServerDeclaration } from "../engine/session.ts";
 import { applyAll, eventsOf } from "./apply-all.ts";
-import { serverConditions } from "./conditions.ts";
+import { isUnreachable, serverConditions } from "./conditions.ts";
 import type { Parts, ServerResources } from "./declared.ts";
 import { declaredOf, invalid, refuseElsewhere, releasedOf } from "./declared.ts";
 import { ImportSecret } from "./import-secret.ts";
@@ -138,13 +139,14 @@ export class ServerReconciler {
     for (const request of asked.take()) await this.#act(request, pass, report);
 
     const after = applied.wrote ? await look(false) : pass;
-    const plan = applied.wrote && applied.error === undefined ? await planServer(after) : applied.plan;
+    const plan = applied.wrote ? await planOrWhyNot(after) : applied.plan;
     const outcomeErrors = new Map([...errors, ...applied.errors]);
     return {
       server: serverStatus(resources, {
         ...{ pass: after, handled: asked.handled, spec },
         conditions: serverConditions(
           conditions({ record: after.record, updateDirection: spec.updateDirection, plan }),
+          applied.error,
         ),
       }),
       ...(await partStatuses(after, resources, outcomeErrors)),
@@ -176,8 +178,8 @@ export class ServerReconciler {
     if (asked.has("download")) return { side: "server", scope: "all", matches: () => true };
     const choice = takeOf(annotations);
     if (choice === undefined) return undefined;
-    const { hash } = await planServer(pass);
-    return hash.startsWith(choice.planHash)
+    const plan = await planOrWhyNot(pass);
+    return !(plan instanceof Error) && plan.hash.startsWith(choice.planHash)
       ? { side: choice.side, scope: "conflicts", matches: () => true }
       : undefined;
   }
@@ -210,6 +212,17 @@ export class ServerReconciler {
       const { message } = asAsteriskIacError(thrown);
       report.event("Warning", "RequestFailed", `${verb}: ${message}`);
     }
+  }
+}
+
+/** What a person must mend in one resource keeps the plan from being made, but not the others from being applied. */
+async function planOrWhyNot(pass: Pass): Promise<Plan | AsteriskIacError> {
+  try {
+    return await planServer(pass);
+  } catch (thrown) {
+    const error = asAsteriskIacError(thrown);
+    if (error.next === "Stalled" && !isUnreachable(error)) return error;
+    throw error;
   }
 }
 

@@ -156,7 +156,12 @@ export function failedOutcome(resources: ServerResources, error: AsteriskIacErro
   const { server } = resources;
   const { generation } = server.metadata;
   // What was seen last says nothing of what is there now.
-  const unseen = { type: "InSync", status: "Unknown" as const, reason: "NotCompared", message: error.message };
+  const unseen = {
+    type: "InSync",
+    status: "Unknown" as const,
+    reason: "NotCompared",
+    message: error.message,
+  };
   const reachable = isUnreachable(error)
     ? [{ type: "Reachable", status: "False" as const, reason: error.code, message: error.message }, unseen]
     : [];

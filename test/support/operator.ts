@@ -81,7 +81,12 @@ export function useOperatorLab(options: UseLabOptions = {}): OperatorLab {
     const { servers } = await labUp({ ...options, directory, tiedToParent: true });
     lab.servers.push(...servers);
     up = await kubernetesUp({ directory, tiedToParent: true });
-    await kubernetes.kubectl(["apply", "--server-side", "-f", new URL("../../crds", import.meta.url).pathname]);
+    await kubernetes.kubectl([
+      "apply",
+      "--server-side",
+      "-f",
+      new URL("../../crds", import.meta.url).pathname,
+    ]);
     await kubernetes.kubectl(["wait", "--for=condition=Established", "crd", "--all"]);
     resources = parseAllDocuments(await readFile(join(up.directory, "resources.yaml"), "utf8")).map(
       (document) => document.toJS() as Manifest,
@@ -92,6 +97,7 @@ export function useOperatorLab(options: UseLabOptions = {}): OperatorLab {
     await Promise.all(Object.values(cluster.caches).map((cache) => cache.synced()));
   }, upDeadlineMs);
   afterAll(async () => {
+    await Promise.all([...running].map((operator) => operator.stop()));
     await Promise.all(Object.values(cluster?.caches ?? {}).map((cache) => cache.stop()));
     await kubernetesDown({ directory: lab.directory });
     await labDown({ directory: lab.directory });
@@ -110,6 +116,8 @@ export function apiOf(kubeconfig: string): APIServer {
 /** The operator in this process, leading without an election. */
 export interface RunningOperator {
   readonly errors: readonly string[];
+  /** Reconciles of AsteriskServers that ended so far. */
+  readonly passes: number;
   /** Ends its work and its caches. */
   stop(): Promise<void>;
 }
@@ -118,6 +126,9 @@ export interface RunningOperator {
 export type OperatorSettings = Partial<
   Pick<OperatorOptions, "openSession" | "deletionTimeoutMs" | "leader" | "importPartBytes">
 > & { readonly namespace?: string };
+
+/** Those that a test which failed left running. */
+const running = new Set<RunningOperator>();
 
 /** Starts the operator in this process over an API that a test may stand in front of. */
 export async function startOperator(
@@ -130,21 +141,36 @@ export async function startOperator(
   const caches = Object.values(cluster.caches);
   for (const cache of caches) cache.start();
   await Promise.all(caches.map((cache) => cache.synced()));
-  const events = new EventRecorder({ api });
+  const events = new EventRecorder({ api, rateLimit: { perSecond: 100, burst: 1_000 } });
+  const metrics = new Metrics();
+  let passes = 0;
+  const { reconciled } = metrics;
+  const counted: Metrics["reconciled"] = (controller, ...rest) => {
+    if (controller === "AsteriskServer") passes += 1;
+    reconciled(controller, ...rest);
+  };
+  Object.defineProperty(metrics, "reconciled", { value: counted });
   const operator = new Operator({
-    ...{ cluster, events, metrics: new Metrics(), leader: { isLeading: true } },
-    onError: (controller, key, error) => errors.push(`${controller} ${keyOf(key)}: ${error.code} ${error.message}`),
+    ...{ cluster, events, metrics, leader: { isLeading: true } },
+    onError: (controller, key, error) =>
+      errors.push(`${controller} ${keyOf(key)}: ${error.code} ${error.message}`),
     ...settings,
   });
   operator.start();
-  return {
+  const started: RunningOperator = {
     errors,
+    get passes() {
+      return passes;
+    },
     stop: async () => {
+      running.delete(started);
       await operator.stop();
       await events.flush();
       await Promise.all(caches.map((cache) => cache.stop()));
     },
   };
+  running.add(started);
+  return started;
 }
 
 /** Objects of one namespace, as a user writes them and sees them. */
@@ -158,7 +184,11 @@ export class Namespace {
   }
 
   /** Makes the namespace, and in it what is given. */
-  static async create(lab: OperatorLab, name: string, manifests: readonly Manifest[] = []): Promise<Namespace> {
+  static async create(
+    lab: OperatorLab,
+    name: string,
+    manifests: readonly Manifest[] = [],
+  ): Promise<Namespace> {
     const body = { apiVersion: "v1", kind: "Namespace", metadata: { name } };
     await lab.api.request({ method: "POST", path: "/api/v1/namespaces", body });
     const namespace = new Namespace(lab, name);
@@ -192,7 +222,9 @@ export class Namespace {
 
   /** Merges into the object of a kind; the answer is how it is stored. */
   async patch(kind: Kind, name: string, change: object): Promise<KubernetesObject> {
-    return this.#lab.cluster[kind].merge({ namespace: this.name, name }, change) as Promise<KubernetesObject>;
+    const answer = await this.#lab.cluster[kind].merge({ namespace: this.name, name }, change);
+    (this.#lab.cluster.caches[kind] as unknown as Informer<KubernetesObject>).wrote(answer);
+    return answer;
   }
 
   annotate(kind: "servers" | "accounts" | "files", name: string, annotations: Record<string, string>) {
@@ -208,7 +240,7 @@ export class Namespace {
     kind: K,
     name: string,
     isAsAsked: (object: Kinds[K]) => boolean,
-    deadlineMs = 30_000,
+    deadlineMs = 15_000,
   ): Promise<Kinds[K]> {
     const cache = this.#lab.cluster.caches[kind] as unknown as Informer<Kinds[K]>;
     const key = keyOf({ namespace: this.name, name });
@@ -219,7 +251,11 @@ export class Namespace {
     cache.on({ added: look, changed: look });
     const timer = setTimeout(() => {
       const status = (cache.get(key) as { status?: unknown } | undefined)?.status;
-      reject(new Error(`${kind} ${key} never came to be ${isAsAsked.toString()}: ${JSON.stringify(status, null, 1)}`));
+      reject(
+        new Error(
+          `${kind} ${key} never came to be ${isAsAsked.toString()}: ${JSON.stringify(status, null, 1)}`,
+        ),
+      );
     }, deadlineMs);
     return promise.finally(() => clearTimeout(timer));
   }
@@ -239,9 +275,12 @@ export class Namespace {
   }
 
   /** Resolves once the object is gone. */
-  async isGone(kind: keyof Kinds, name: string, deadlineMs = 30_000): Promise<void> {
+  async isGone(kind: keyof Kinds, name: string, deadlineMs = 15_000): Promise<void> {
     const key = keyOf({ namespace: this.name, name });
-    await waitUntil(() => !this.#lab.cluster.caches[kind].list().some(({ metadata }) => keyOf(metadata) === key), deadlineMs);
+    await waitUntil(
+      () => !this.#lab.cluster.caches[kind].list().some(({ metadata }) => keyOf(metadata) === key),
+      deadlineMs,
+    );
   }
 
   #object(kind: keyof Kinds, name: string): KubernetesObject | undefined {
@@ -287,7 +326,10 @@ export function readyOf(object: Kinds[keyof Kinds]): string {
 }
 
 /** Resolves when the condition holds, looked at 20 times a second. */
-export async function waitUntil(condition: () => boolean | Promise<boolean>, deadlineMs = 30_000): Promise<void> {
+export async function waitUntil(
+  condition: () => boolean | Promise<boolean>,
+  deadlineMs = 15_000,
+): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   while (!(await condition())) {
     if (performance.now() > deadline) throw new Error(`it never came to be: ${condition.toString()}`);
