@@ -1,3 +1,6 @@
+import type { AgentOptions, RequestOptions } from "node:https";
+import type { buildConnector } from "undici";
+import { Agent } from "undici";
 import type { KubeConfig } from "@kubernetes/client-node";
 import { HttpMethod, IsomorphicFetchHttpLibrary, RequestContext } from "@kubernetes/client-node";
 import { AsteriskIacError } from "../../core/errors.ts";
@@ -41,7 +44,7 @@ export class APIServer implements KubernetesAPI {
   readonly #url: string;
   readonly #timeoutMs: number;
   readonly #http = new IsomorphicFetchHttpLibrary();
-  #connections: ReturnType<RequestContext["getDispatcher"]>;
+  #connections: Promise<ReturnType<RequestContext["getDispatcher"]>> | undefined;
 
   /** `timeoutMs` is the deadline of a request, ten seconds by default; streams have none. */
   constructor(configuration: KubeConfig, options: { readonly timeoutMs?: number } = {}) {
@@ -102,10 +105,24 @@ export class APIServer implements KubernetesAPI {
       context.setBody(JSON.stringify(request.body));
     }
     await this.#configuration.applySecurityAuthentication(context);
-    this.#connections ??= context.getDispatcher();
-    if (this.#connections !== undefined) context.setDispatcher(this.#connections);
+    this.#connections ??= this.#overHTTP1().then((agent) => agent ?? context.getDispatcher());
+    const connections = await this.#connections;
+    if (connections !== undefined) context.setDispatcher(connections);
     context.setSignal(signal);
     return this.#http.send(context).toPromise();
+  }
+
+  /**
+   * Connections that speak HTTP/1.1: undici 8.12.4 ends the process when an HTTP/2 connection goes away under a request (an
+   * `error` that nobody listens to), as it does whenever an API server restarts. Through a proxy client-node's own are used.
+   */
+  async #overHTTP1(): Promise<Agent | undefined> {
+    const options: RequestOptions = {};
+    await this.#configuration.applyToHTTPSOptions(options);
+    const cluster = this.#configuration.getCurrentCluster();
+    const chosen = this.#configuration.createDispatcherOptions(cluster, options as AgentOptions);
+    if (chosen.type !== "agent") return undefined;
+    return new Agent({ connect: chosen.connect as buildConnector.BuildOptions, allowH2: false });
   }
 
   /** Does what needs the connection; when that fails, the next request opens a new one. */
@@ -122,7 +139,7 @@ export class APIServer implements KubernetesAPI {
   #reconnect(): void {
     const connections = this.#connections;
     this.#connections = undefined;
-    connections?.close().catch(() => undefined);
+    connections?.then((open) => open?.close()).catch(() => undefined);
   }
 
   #refused(
