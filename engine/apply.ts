@@ -2,6 +2,7 @@ import { AsteriskIacError } from "../core/errors.ts";
 import type { Allowance, Refusal } from "../core/guard.ts";
 import { guard, written } from "../core/guard.ts";
 import type { Plan } from "../core/plan.ts";
+import { redact } from "../core/redact.ts";
 import type { Collected } from "./collect.ts";
 import type { CompareOptions } from "./comparison.ts";
 import { collect } from "./collect.ts";
@@ -34,9 +35,16 @@ export interface ApplyResult {
   readonly source?: Collected;
 }
 
-/** Plans, guards, writes, reloads, verifies and records one server: the whole flow. Throws as `compare` does. */
+/**
+ * Plans, guards, writes, reloads, verifies and records one server: the whole flow. Throws as `compare` does. No secret of a
+ * resource is in the result: lint quotes what Asterisk would refuse, and Asterisk's log what it did not like.
+ */
 export async function applyServer(pass: Pass, options: ApplyOptions): Promise<ApplyResult> {
   const prepared = await preparePlan(pass, options);
+  return redact(await carryOut(pass, prepared, options), prepared.comparison.secrets);
+}
+
+async function carryOut(pass: Pass, prepared: PreparedPlan, options: ApplyOptions): Promise<ApplyResult> {
   const { plan, comparison, consequences } = prepared;
   // An earlier apply comes to its end first: what it wrote may not have been read by Asterisk yet.
   const late = await proveLastWrite(pass, comparison);

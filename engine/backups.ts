@@ -2,6 +2,7 @@ import { listKept } from "../asterisk/kept.ts";
 import type { Side } from "../core/diff.ts";
 import { AsteriskIacError } from "../core/errors.ts";
 import { comparePaths } from "../core/record.ts";
+import { redact } from "../core/redact.ts";
 import { compare } from "./comparison.ts";
 import type { Pass } from "./pass.ts";
 import type { ServerWrite } from "./server-write.ts";
@@ -73,7 +74,8 @@ export async function restoreBackup(
   }
   if (backup.side === "source")
     return { side: "source", paths: chosen, keptAs: await restoreInSource(pass, id, chosen) };
-  const server = await restoreOnServer(pass, await compare(pass), id, paths);
+  const comparison = await compare(pass);
+  const server = redact(await restoreOnServer(pass, comparison, id, paths), comparison.secrets);
   return { side: "server", paths: chosen, server };
 }
 

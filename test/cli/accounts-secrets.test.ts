@@ -15,6 +15,7 @@ const canaries: Record<string, string> = {
   secretRef: "Canary-eiF7aiThoo4uqu0R",
   sections: "Canary-Ohx6iemohSh1iePh",
   content: "Canary-aiXeiTh3eeKa9vai",
+  quoted: "Canary-ohNgai5ieSh9AeTh",
 };
 const all = (): string[] => Object.values(canaries);
 /** All that our process said or showed while it ran. */
@@ -94,6 +95,7 @@ beforeAll(async () => {
   put("given", "password", canaries["secretRef"] ?? "");
   put("trunk", "sections", canaries["sections"] ?? "");
   put("trunk", "content", canaries["content"] ?? "");
+  put("trunk", "quoted", canaries["quoted"] ?? "");
   put("trunk", "broken", `${canaries["content"] ?? ""};x`);
   await server.import();
 }, 600_000);
@@ -170,6 +172,15 @@ describe("changed, and failing", () => {
       await run(bad({ sections: [{ name: "x", lines: "[@{secret:trunk/content}]" }] }), "apply", "--yes"),
     ).toBe(1);
     expect(await run(bad({ content: "@{secret:trunk/none}" }), "apply", "--yes")).toBe(1);
+    // Lint quotes the value that Asterisk would refuse.
+    const quoted = {
+      path: "manager.conf",
+      sections: [{ name: "q", lines: "permit = @{secret:trunk/quoted}" }],
+    };
+    const refused = [...changed, resource("ConfFile", "quoted", quoted)];
+    expect(await run(refused, "apply", "--yes")).toBe(1);
+    expect(await run(refused, "--output", "json", "apply", "--yes")).toBe(1);
+    expect(said).toContain("Asterisk refuses this permit");
     expect(said).toContain("trunk");
     expectUnsaid();
     expect(holders(server.sourceDirectory)).toEqual([]);
