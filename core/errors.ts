@@ -120,6 +120,22 @@ export function asAsteriskIacError(
   return new AsteriskIacError(fallback, messageOf(thrown), { next: "Retry", cause: thrown });
 }
 
+const connectionCodes: ReadonlySet<ErrorCode> = new Set([
+  "Unreachable",
+  "TimedOut",
+  "HostKeyUnknown",
+  "HostKeyMismatch",
+  "AlgorithmRefused",
+  "AuthenticationFailed",
+  "CertificateRefused",
+  "ConnectionLost",
+]);
+
+/** Whether an error says that a server could not be reached, or not to the end: nothing is known of it then. */
+export function isUnreachable({ code }: AsteriskIacError): boolean {
+  return connectionCodes.has(code);
+}
+
 /** The message of whatever was thrown. */
 export function messageOf(thrown: unknown): string {
   return isNativeError(thrown) ? thrown.message : String(thrown);

@@ -1,13 +1,13 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
-import { mkdir, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { AsteriskIacError } from "../core/errors.ts";
 import { kubernetesPrograms, type KubernetesPrograms } from "./kubernetes/binaries.ts";
-import { exists } from "./kubernetes/cache.ts";
+import { exists } from "./cache.ts";
 import { controlPlanePaths, startControlPlane } from "./kubernetes/control-plane.ts";
 import { writeResources } from "./kubernetes/resources.ts";
-import { tryLock } from "./lock.ts";
+import { alone } from "./lock.ts";
 import type { Progress } from "./platform.ts";
 import { reservePort } from "./ports.ts";
 import { isRunning, killProcess } from "./process.ts";
@@ -54,7 +54,7 @@ export async function kubernetesUp(options: KubernetesUpOptions): Promise<LabKub
   const { onProgress = () => undefined } = options;
   const programs = await kubernetesPrograms(onProgress);
   await mkdir(options.directory, { recursive: true });
-  return alone(options.directory, async (lab) => {
+  return alone("kubernetes", options.directory, async (lab) => {
     const directory = join(lab, "kubernetes");
     await refuseForeignFiles(directory);
     const state = (await findState(directory)) ?? (await start(directory, programs, options));
@@ -68,7 +68,7 @@ export async function kubernetesUp(options: KubernetesUpOptions): Promise<LabKub
 /** Ends the API server of a lab and removes `kubernetes/`. A directory without one is no error. */
 export async function kubernetesDown({ directory }: { readonly directory: string }): Promise<void> {
   if (!(await exists(join(directory, "kubernetes")))) return;
-  await alone(directory, async (lab) => {
+  await alone("kubernetes", directory, async (lab) => {
     await refuseForeignFiles(join(lab, "kubernetes"));
     await clear(join(lab, "kubernetes"));
   });
@@ -154,20 +154,4 @@ async function refuseForeignFiles(directory: string): Promise<void> {
   throw new AsteriskIacError("LabFailed", `${directory} is there, and no lab made it`, {
     hint: "Give the lab a directory of its own with --dir.",
   });
-}
-
-/** Two at once in one directory would undo each other's work. */
-async function alone<Result>(directory: string, work: (real: string) => Promise<Result>): Promise<Result> {
-  const real = await realpath(directory);
-  const lock = await tryLock(`kubernetes/${real}`);
-  if (lock === undefined) {
-    throw new AsteriskIacError("LabFailed", `another lab up or lab down is at work in ${real}`, {
-      next: "Retry",
-    });
-  }
-  try {
-    return await work(real);
-  } finally {
-    await lock.release();
-  }
 }

@@ -1,4 +1,4 @@
-import { access, mkdir, readdir, realpath, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rmdir, writeFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { AsteriskIacError } from "../core/errors.ts";
@@ -6,7 +6,8 @@ import { machineEntries, shippedEntries } from "./configuration.ts";
 import { prepareServer, writeManifests } from "./files.ts";
 import { freepbxEntries } from "./freepbx.ts";
 import { generateKeyPair, type KeyPair } from "./keys.ts";
-import { tryLock } from "./lock.ts";
+import { exists } from "./cache.ts";
+import { alone } from "./lock.ts";
 import { preparePlatform, removeTrees, type Progress } from "./platform.ts";
 import { reservePort } from "./ports.ts";
 import { rootTree, type AsteriskVersion } from "./root-tree.ts";
@@ -45,7 +46,7 @@ export interface Lab {
  */
 export async function labUp(options: LabUpOptions): Promise<Lab> {
   await mkdir(options.directory, { recursive: true });
-  return alone(options.directory, async (directory) => {
+  return alone("directory", options.directory, async (directory) => {
     await refuseForeignFiles(directory);
     const running = await labServers(directory);
     if (running.length > 0 && (await exists(manifestsFile(directory)))) {
@@ -67,7 +68,7 @@ export async function labUp(options: LabUpOptions): Promise<Lab> {
  */
 export async function labDown({ directory }: { readonly directory: string }): Promise<void> {
   if (!(await exists(directory))) return;
-  await alone(directory, async (real) => {
+  await alone("directory", directory, async (real) => {
     await refuseForeignFiles(real);
     await clear(real);
   });
@@ -78,22 +79,6 @@ export async function labServers(directory: string): Promise<LabServer[]> {
   const names = await serverNames(directory);
   const servers = await Promise.all(names.map((name) => findServer(resolve(directory), name)));
   return servers.filter((server) => server !== undefined);
-}
-
-/** Two at once in one directory would undo each other's work. */
-async function alone<Result>(directory: string, work: (real: string) => Promise<Result>): Promise<Result> {
-  const real = await realpath(directory);
-  const lock = await tryLock(`directory/${real}`);
-  if (lock === undefined) {
-    throw new AsteriskIacError("LabFailed", `another lab up or lab down is at work in ${real}`, {
-      next: "Retry",
-    });
-  }
-  try {
-    return await work(real);
-  } finally {
-    await lock.release();
-  }
 }
 
 function manifestsFile(directory: string): string {
@@ -212,11 +197,4 @@ async function eachOf(items: readonly string[], work: (item: string) => Promise<
   );
   const failed = (await Promise.allSettled(workers)).find((outcome) => outcome.status === "rejected");
   if (failed !== undefined) throw failed.reason;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,10 +1,11 @@
 import { spawn } from "node:child_process";
 import { createHash, randomUUID } from "node:crypto";
-import { access, mkdir, readdir, rename } from "node:fs/promises";
+import { mkdir, readdir, rename } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { AsteriskIacError } from "../core/errors.ts";
+import { exists } from "./cache.ts";
 import { tryLock } from "./lock.ts";
 import { asteriskId, hostEnvironment, removeTrees, unshare, type Progress } from "./platform.ts";
 import { runCommand, until } from "./process.ts";
@@ -135,11 +136,4 @@ async function mirror(): Promise<string[]> {
   const { stdout } = await runCommand(asked, { environment: hostEnvironment });
   const own = stdout.split("\n").find((line) => line.startsWith("Debian|Debian|"));
   return own === undefined ? [] : [own.slice("Debian|Debian|".length)];
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

@@ -1,6 +1,6 @@
 import type { Take } from "../core/diff.ts";
 import type { AsteriskIacError } from "../core/errors.ts";
-import { asAsteriskIacError } from "../core/errors.ts";
+import { asAsteriskIacError, isUnreachable } from "../core/errors.ts";
 import type { Allowance } from "../core/guard.ts";
 import { written } from "../core/guard.ts";
 import type { Owner } from "../core/ownership.ts";
@@ -11,7 +11,6 @@ import type { RefusalHints } from "../engine/apply-error.ts";
 import { applyError } from "../engine/apply-error.ts";
 import { accountOwner, confFileOwner } from "../engine/desired.ts";
 import type { Pass } from "../engine/pass.ts";
-import { isUnreachable } from "./conditions.ts";
 import type { Parts } from "./declared.ts";
 
 /** What came of applying a server with all of its resources. */

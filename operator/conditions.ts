@@ -1,19 +1,8 @@
 import type { Condition } from "../core/conditions.ts";
-import type { AsteriskIacError, ErrorCode } from "../core/errors.ts";
+import type { AsteriskIacError } from "../core/errors.ts";
 import type { StatusCondition } from "./objects.ts";
 
 type Plain = Omit<StatusCondition, "lastTransitionTime" | "observedGeneration">;
-
-const unreachable = new Set<ErrorCode>([
-  "Unreachable",
-  "TimedOut",
-  "HostKeyUnknown",
-  "HostKeyMismatch",
-  "AlgorithmRefused",
-  "AuthenticationFailed",
-  "CertificateRefused",
-  "ConnectionLost",
-]);
 
 /** The longest message of a condition that the API server takes. */
 const longest = 32_768;
@@ -43,11 +32,6 @@ export function failed(
     ...readiness(ready, { isReconciling: true }),
     { type: "Stalled", status: "False", reason: "Progressing", message: "" },
   ];
-}
-
-/** Whether an error says that the server could not be reached. */
-export function isUnreachable({ code }: AsteriskIacError): boolean {
-  return unreachable.has(code);
 }
 
 /** Of what keeps a server from being ready, what does not go by itself. */

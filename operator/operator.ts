@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { AsteriskIacError } from "../core/errors.ts";
+import { isUnreachable } from "../core/errors.ts";
 import { milliseconds } from "../core/resource/duration.ts";
 import { accountOwner, confFileOwner } from "../engine/desired.ts";
 import type { openSession } from "../engine/session.ts";
@@ -8,7 +9,6 @@ import { secretsAPI } from "./cluster.ts";
 import type { ServerResources } from "./declared.ts";
 import type { AccountObject, FileObject, ServerObject } from "./objects.ts";
 import { isHeld, isSuspended, partReconciler, releasable, release, serverKeyOf } from "./parts-controller.ts";
-import { isUnreachable } from "./conditions.ts";
 import type { ClaimedRequests } from "./requests.ts";
 import type {
   EventRecorder,

@@ -1,11 +1,11 @@
-import { AsteriskIacError } from "../core/errors.ts";
+import { AsteriskIacError, isUnreachable } from "../core/errors.ts";
 import type { Owner } from "../core/ownership.ts";
 import type { AsteriskServerSpec } from "../core/resource/index.ts";
 import { checkAccounts } from "../engine/account.ts";
 import { accountOwner, confFileOwner } from "../engine/desired.ts";
 import { countOutcomes } from "../engine/import.ts";
 import type { Pass } from "../engine/pass.ts";
-import { failed, isUnreachable, readiness, withTransitions } from "./conditions.ts";
+import { failed, readiness, withTransitions } from "./conditions.ts";
 import type { HandledRequests } from "./runtime/annotations.ts";
 import type { ServerResources } from "./declared.ts";
 import { isDeclared } from "./declared.ts";

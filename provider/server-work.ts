@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../core/errors.ts";
-import { AsteriskIacError, asAsteriskIacError } from "../core/errors.ts";
+import { AsteriskIacError, asAsteriskIacError, isUnreachable } from "../core/errors.ts";
 import type { Allowance } from "../core/guard.ts";
 import type { Owner } from "../core/ownership.ts";
 import { contentHash } from "../core/record.ts";
@@ -27,16 +27,8 @@ interface Request {
 const quietMs = 40;
 const longestGatherMs = 400;
 
-/** What is wrong with the server, or the way to it, and so with everything that was asked for. */
+/** What is wrong with the server beside the way to it, and so with everything that was asked for. */
 const ofServer = new Set<ErrorCode>([
-  "Unreachable",
-  "TimedOut",
-  "HostKeyUnknown",
-  "HostKeyMismatch",
-  "AlgorithmRefused",
-  "AuthenticationFailed",
-  "CertificateRefused",
-  "ConnectionLost",
   "ListingIncomplete",
   "ListingEmpty",
   "IdentityUnknown",
@@ -131,7 +123,7 @@ export class ServerWork {
       requests.forEach((request, at) => answer(request, states[at] ?? nothing, this.#connection));
     } catch (thrown) {
       const error = asAsteriskIacError(thrown);
-      if (requests.length === 1 || ofServer.has(error.code))
+      if (requests.length === 1 || isUnreachable(error) || ofServer.has(error.code))
         return requests.forEach(({ reject }) => reject(error));
       const clashing = requests.filter(
         ({ part }) => error.code === "OwnedTwice" && isNamed(part.owner, error),

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { hostEnvironment, type Progress } from "../platform.ts";
-import { cached, exists } from "./cache.ts";
+import { cached, exists } from "../cache.ts";
 import { goCommand, runTiedGo } from "./go.ts";
 
 /** Each program of a Kubernetes control plane, and the client, by the name of its file; and where it is built from. */

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { AsteriskIacError } from "../../core/errors.ts";
 import { hostEnvironment, type Progress } from "../platform.ts";
 import { runCommand } from "../process.ts";
-import { cached } from "./cache.ts";
+import { cached } from "../cache.ts";
 
 /** The release that builds where this machine's own is older than go.mod asks for, or lacks. */
 const release = "1.24.13";

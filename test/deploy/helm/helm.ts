@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
-import { cached } from "../../../lab/kubernetes/cache.ts";
+import { cached } from "../../../lab/cache.ts";
 import { goCommand, runTiedGo } from "../../../lab/kubernetes/go.ts";
 import { runCommand } from "../../../lab/process.ts";
 

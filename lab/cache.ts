@@ -2,10 +2,10 @@ import { createHash, randomUUID } from "node:crypto";
 import { access, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { AsteriskIacError } from "../../core/errors.ts";
-import { tryLock, type Lock } from "../lock.ts";
-import type { Progress } from "../platform.ts";
-import { until } from "../process.ts";
+import { AsteriskIacError } from "../core/errors.ts";
+import { tryLock, type Lock } from "./lock.ts";
+import type { Progress } from "./platform.ts";
+import { until } from "./process.ts";
 
 /** Longer than the slowest thing that is made takes on a busy machine. */
 const deadlineMs = 45 * 60_000;
