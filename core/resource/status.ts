@@ -38,8 +38,8 @@ const common = {
 };
 
 const lastApplied = z.strictObject({
-  generation: generation.describe("The metadata.generation that was applied."),
-  time: time.describe("When it was verified on the server."),
+  generation: generation.describe("Of the server's own record, which counts the applies."),
+  time: time.describe("When it was written to the server."),
   planHash: z.string().describe("The hash of the plan that was applied."),
 });
 

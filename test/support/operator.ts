@@ -313,7 +313,7 @@ function part(kind: string, name: string, spec: Readonly<Record<string, unknown>
 }
 
 export function conditionOf(
-  { status }: { readonly status?: { readonly conditions?: readonly StatusCondition[] } },
+  { status }: { readonly status?: { readonly conditions?: readonly StatusCondition[] | undefined } },
   type: string,
 ): StatusCondition | undefined {
   return status?.conditions?.find((condition) => condition.type === type);
