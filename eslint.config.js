@@ -1,8 +1,9 @@
 import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
-/** Imports point one way: fronts → engine → asterisk → core → core/conf, never up or sideways. */
+/** Imports point one way: fronts → engine → asterisk, git, calls → core → core/conf, never up or sideways. */
 const fronts = ["provider", "operator", "console", "cli", "lab"];
+const sides = ["asterisk", "git", "calls"];
 const forbid = (room, targets) => ({
   files: [`${room}/**/*.ts`],
   ...(room === "core" ? { ignores: ["core/conf/**"] } : {}),
@@ -49,13 +50,15 @@ export default tseslint.config(
   // core/conf knows nothing outside itself, at whatever depth it stands.
   climbs("core/conf/*.ts", 1),
   climbs("core/conf/*/*.ts", 2),
-  forbid("core", ["asterisk", "engine", ...fronts]),
-  forbid("asterisk", ["engine", ...fronts]),
+  forbid("core", [...sides, "engine", ...fronts]),
+  ...sides.map((side) => forbid(side, [...sides.filter((other) => other !== side), "engine", ...fronts])),
   forbid("engine", fronts),
   ...fronts.map((front) =>
     forbid(
       front,
-      fronts.filter((other) => other !== front && !(front === "cli" && other === "lab")),
+      fronts.filter(
+        (other) => other !== front && !(front === "cli" && (other === "lab" || other === "console")),
+      ),
     ),
   ),
 );
