@@ -18,6 +18,12 @@ export class SecretDirectory implements SecretStore {
     this.#documents = documents;
   }
 
+  /** Where a value is, or would be stored. */
+  placeOf(name: string, key: string): string {
+    const isDocument = this.#documents.get(name)?.has(key) === true;
+    return isDocument ? `${key} of the Secret ${name} in the manifests` : join(this.#directory, name, key);
+  }
+
   async read(name: string): Promise<Secret> {
     const document = this.#documents.get(name);
     if (document !== undefined) return document;
@@ -62,6 +68,10 @@ export class SecretDirectory implements SecretStore {
   async write(name: string, key: string, value: Buffer): Promise<void> {
     this.#refuseDocument(name);
     await this.#store(name, key, value, (temporary) => rename(temporary, join(this.#directory, name, key)));
+  }
+
+  async writeAll(name: string, values: Secret): Promise<void> {
+    for (const [key, value] of values) await this.write(name, key, value);
   }
 
   async remove(name: string, key: string): Promise<void> {

@@ -24,6 +24,17 @@ export function secretReferences(text: string, where: string): SecretReference[]
   return [...found.values()];
 }
 
+/** The value of a reference, if there is one. */
+export type SecretLookup = (reference: SecretReference) => string | undefined;
+
+/** Where it matters which Secret a value is from. */
+export interface FillOptions {
+  /** Why a value can't be filled in; by default what would mean something else in a .conf file. */
+  readonly problemOf?: (value: string, reference: SecretReference) => string | undefined;
+  /** What to do where a value is missing. */
+  readonly adviceFor?: (reference: SecretReference) => string | undefined;
+}
+
 /**
  * The text with its references filled in and its escapes (`@@{secret:` is a plain `@{secret:`) taken off. Throws
  * `SecretMissing` where `lookup` has nothing, and `ConfInvalid` for a value that would mean something else in a .conf file.
@@ -31,7 +42,8 @@ export function secretReferences(text: string, where: string): SecretReference[]
 export function fillSecrets(
   text: string,
   where: string,
-  lookup: (reference: SecretReference) => string | undefined,
+  lookup: SecretLookup,
+  { problemOf = valueProblem, adviceFor }: FillOptions = {},
 ): string {
   return text.replace(reference, (whole: string, signs: string, ...rest: unknown[]) => {
     if (signs.length > 1) return whole.slice(1);
@@ -43,10 +55,10 @@ export function fillSecrets(
       throw new AsteriskIacError(
         "SecretMissing",
         `${where} refers to the secret ${wanted.name}, key ${wanted.key}, which is not there`,
-        { hint: "Create it, or write `@@{secret:` for a text that is no reference." },
+        { hint: adviceFor?.(wanted) ?? "Create it, or write `@@{secret:` for a text that is no reference." },
       );
     }
-    const problem = valueProblem(value);
+    const problem = problemOf(value, wanted);
     if (problem === undefined) return value;
     throw new AsteriskIacError(
       "ConfInvalid",
@@ -61,7 +73,47 @@ export function escapeReferences(text: string): string {
   return text.replace(/(@+)\{secret:/g, (whole) => `@${whole}`);
 }
 
-function valueProblem(value: string): string | undefined {
+/** A reference as it is written. */
+export function formatReference({ name, key }: SecretReference): string {
+  return `@{secret:${name}/${key}}`;
+}
+
+/** A reference in a text that was filled in: what stands in its place, half-open, in characters. */
+export interface FilledReference {
+  readonly start: number;
+  readonly end: number;
+  readonly reference: SecretReference;
+}
+
+/**
+ * The text as `fillSecrets` gives it, and where its references were, for who looks for secrets in it; nothing is checked.
+ * There are letters in the place of a value that is not known, and what begins like a reference and is none stays.
+ */
+export function locateReferences(
+  text: string,
+  lookup: SecretLookup = () => undefined,
+): { text: string; references: FilledReference[] } {
+  const references: FilledReference[] = [];
+  let filled = "";
+  let from = 0;
+  for (const match of text.matchAll(reference)) {
+    const [whole, signs = "", inner = ""] = match;
+    filled += text.slice(from, match.index);
+    from = match.index + whole.length;
+    const [, name, , key] = (whole.endsWith("}") ? target.exec(inner) : null) ?? [];
+    if (signs.length > 1) filled += whole.slice(1);
+    else if (name === undefined || key === undefined) filled += whole;
+    else {
+      const start = filled.length;
+      filled += lookup({ name, key }) ?? "x".repeat(whole.length);
+      references.push({ start, end: filled.length, reference: { name, key } });
+    }
+  }
+  return { text: filled + text.slice(from), references };
+}
+
+/** Why a value can't be filled in, e.g. `is empty`. */
+export function valueProblem(value: string): string | undefined {
   if (value === "") return "is empty";
   if (/[\0\r\n]/.test(value)) return "holds a line break or a NUL";
   return /(^|[^\\]);/.test(value) ? "holds a `;`, which begins a comment (write `\\;`)" : undefined;

@@ -34,8 +34,11 @@ export class MemorySecrets implements SecretStore {
   }
 
   write(name: string, key: string, value: Buffer): Promise<void> {
-    const secret = this.#secrets.get(name) ?? new Map<string, Buffer>();
-    this.#secrets.set(name, secret.set(key, value));
+    return this.writeAll(name, new Map([[key, value]]));
+  }
+
+  writeAll(name: string, values: Secret): Promise<void> {
+    this.#secrets.set(name, new Map([...(this.#secrets.get(name) ?? []), ...values]));
     return Promise.resolve();
   }
 

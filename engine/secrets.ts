@@ -9,6 +9,8 @@ export interface SecretStore {
   readOrCreate(name: string, key: string, make: () => Buffer): Promise<Buffer>;
   /** Stores a value for good, in the place of another. Throws `SecretMissing` where that can't be done. */
   write(name: string, key: string, value: Buffer): Promise<void>;
+  /** Stores several values of one secret for good, in the place of others. Throws `SecretMissing` where that can't be done. */
+  writeAll(name: string, values: Secret): Promise<void>;
   /** Removes a value. */
   remove(name: string, key: string): Promise<void>;
   /** Adds one line to a text value, e.g. a host key that was seen for the first time to `known_hosts`. */

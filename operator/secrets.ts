@@ -60,7 +60,11 @@ export class KubernetesSecrets implements SecretStore {
   }
 
   async write(name: string, key: string, value: Buffer): Promise<void> {
-    await this.#change(name, (values) => new Map(values).set(key, value));
+    await this.writeAll(name, new Map([[key, value]]));
+  }
+
+  async writeAll(name: string, values: Secret): Promise<void> {
+    await this.#change(name, (before) => new Map([...before, ...values]));
   }
 
   async remove(name: string, key: string): Promise<void> {

@@ -75,6 +75,7 @@ export const otherwise: Readonly<Record<Kind, Readonly<Record<string, string>>>>
     "ssh.credentialsSecretRef": "give `ssh.privateKey` or `ssh.password`, and `ssh.knownHosts`",
     "ssh.hostKeyPolicy": "give the server's host key as `ssh.knownHosts`",
     "ami.credentialsSecretRef": "give `ami.username` and `ami.password`",
+    "source.git": "the command line and the operator read repositories; give `source.directory`",
     "source.resources": "without `source`, nothing is kept of what an import finds",
     interval: "Pulumi looks at the server when it is run",
     suspend: "Pulumi does nothing when it is not run",

@@ -1,6 +1,7 @@
 /** What a configuration file amounts to for the module that reads it: things with facts, ready to be compared. */
 import type { Variable } from "../conf/index.ts";
-import { isSecretKey, maskLine, maskValue } from "../conf/secrets.ts";
+import type { SecretRule } from "../conf/secrets.ts";
+import { isSecretKey, maskLine, maskValue, secretRules } from "../conf/secrets.ts";
 
 /** Where something stands: a path below the configuration directory and a line from 1. */
 export interface Spot {
@@ -93,11 +94,16 @@ export function variableFact(variable: Variable, track?: string): Fact {
 export const secret = "********";
 
 /** The value of `key` in `file` with each of its secrets replaced by `secret`. */
-export function mask(file: string, key: string, value: string): string {
+export function mask(
+  file: string,
+  key: string,
+  value: string,
+  rules: readonly SecretRule[] = secretRules,
+): string {
   // The second pass finds a `name=value` inside the value: setvar=PASSWORD=…, Set(PASSWORD=…).
-  const masked = maskLine(file, maskValue(file, key, value));
+  const masked = maskLine(file, maskValue(file, key, value, rules), rules);
   return masked.replace(/\*+/g, (stars, at: number) => {
     const wereThere = stars === value.slice(at, at + stars.length);
-    return wereThere && !isSecretKey(file, key) ? stars : secret;
+    return wereThere && !isSecretKey(file, key, rules) ? stars : secret;
   });
 }
