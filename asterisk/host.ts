@@ -37,3 +37,13 @@ export interface Host {
   readonly roundTrips: number;
   close(): Promise<void>;
 }
+
+/** A Host on which Unix sockets can be opened too, as on every real machine. */
+export interface SocketHost extends Host {
+  /**
+   * Opens a Unix socket on the host's side: as the login user, or where that one may not and `become` is declared, as
+   * the files' owner, through a shell. Counts as one round trip. Rejects with `Unreachable` where nothing listens or
+   * the socket can't be used, and with `PermissionDenied` where sshd forbids it.
+   */
+  connectUnix(path: string): Promise<Duplex>;
+}

@@ -4,7 +4,8 @@ import { connect } from "node:net";
 import { userInfo } from "node:os";
 import type { Duplex } from "node:stream";
 import { AsteriskIacError, asAsteriskIacError } from "../core/errors.ts";
-import type { Host, ScriptOptions, ScriptResult } from "./host.ts";
+import type { ScriptOptions, ScriptResult, SocketHost } from "./host.ts";
+import { relay } from "./relay.ts";
 import { RoundTrips } from "./round-trips.ts";
 import { KILL_SCRIPT, compile, runIn, shellCommand, sudoersLine } from "./shell.ts";
 import type { Shell } from "./shell.ts";
@@ -20,11 +21,11 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const KILL_TIMEOUT_MS = 2_000;
 
 /** This very machine as a Host. Nothing is started before the first script. */
-export function openLocal(options: LocalOptions): Host {
+export function openLocal(options: LocalOptions): SocketHost {
   return new LocalHost(options, shellCommand(options.become));
 }
 
-class LocalHost implements Host {
+class LocalHost implements SocketHost {
   readonly #options: LocalOptions;
   readonly #command: readonly [string, ...string[]];
   readonly #children = new Set<ChildProcess>();
@@ -53,7 +54,23 @@ class LocalHost implements Host {
   async connectTCP(host: string, port: number): Promise<Duplex> {
     try {
       this.#refuseIfClosed();
-      return await this.#roundTrips.counted(() => connectWithin(host, port, CONNECT_TIMEOUT_MS));
+      return await this.#roundTrips.counted(() => connectWithin({ host, port }, CONNECT_TIMEOUT_MS));
+    } catch (error) {
+      throw asAsteriskIacError(error).on(this.#options.label);
+    }
+  }
+
+  async connectUnix(path: string): Promise<Duplex> {
+    try {
+      this.#refuseIfClosed();
+      return await this.#roundTrips.counted(async () => {
+        try {
+          return await connectWithin({ path }, CONNECT_TIMEOUT_MS);
+        } catch (error) {
+          if (this.#options.become === undefined) throw error;
+          return await relay(this.#start(), path, CONNECT_TIMEOUT_MS);
+        }
+      });
     } catch (error) {
       throw asAsteriskIacError(error).on(this.#options.label);
     }
@@ -126,18 +143,18 @@ function notStarted(program: string, error: Error): AsteriskIacError {
   });
 }
 
-function connectWithin(host: string, port: number, timeoutMs: number): Promise<Duplex> {
+type Endpoint = { readonly host: string; readonly port: number } | { readonly path: string };
+
+function connectWithin(to: Endpoint, timeoutMs: number): Promise<Duplex> {
+  const [name, hint] =
+    "path" in to
+      ? [to.path, "Check that a program listens there, and that this user may use the socket."]
+      : [`${to.host} port ${to.port}`, `Check that a program listens on port ${to.port}.`];
   return new Promise((resolve, reject) => {
-    const socket = connect({ host, port }).setNoDelay(true);
+    const socket = connect(to).setNoDelay(true);
     const give = (code: "TimedOut" | "Unreachable", why: string): void => {
       socket.destroy();
-      const message = `No connection to ${host} port ${port}: ${why}.`;
-      reject(
-        new AsteriskIacError(code, message, {
-          next: "Retry",
-          hint: `Check that a program listens on port ${port}.`,
-        }),
-      );
+      reject(new AsteriskIacError(code, `No connection to ${name}: ${why}.`, { next: "Retry", hint }));
     };
     const timer = setTimeout(() => give("TimedOut", `no answer within ${timeoutMs / 1000} s`), timeoutMs);
     const failed = (error: Error): void => {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { AsteriskIacError, asAsteriskIacError } from "../core/errors.ts";
+import { askActiveCalls } from "./active-calls.ts";
 import type { AMISession } from "./ami/session.ts";
 import { runCommands } from "./asterisk-command.ts";
 import type { Host } from "./host.ts";
@@ -22,6 +23,13 @@ export interface RestartResult {
   readonly evidence: readonly Evidence[];
 }
 
+export interface RestartOptions {
+  /** Default 60,000. */
+  readonly deadlineMs?: number;
+  /** Told what the restart waits for: when it begins to, and whenever another number of calls is up. */
+  readonly onWaiting?: (message: string) => void;
+}
+
 const commands: Readonly<Record<RestartWhen, string>> = {
   now: "core restart now",
   gracefully: "core restart gracefully",
@@ -36,22 +44,23 @@ const commands: Readonly<Record<RestartWhen, string>> = {
 export async function restart(
   server: { readonly session: AMISession; readonly host: Host },
   when: RestartWhen,
-  options: { readonly deadlineMs?: number } = {},
+  options: RestartOptions = {},
 ): Promise<RestartResult> {
   const { session, host } = server;
   const deadlineMs = options.deadlineMs ?? 60_000;
-  const before = await askStatus(session);
+  const [before, callsBefore] = await Promise.all([askStatus(session), askActiveCalls(session)]);
   await outliveFirstSecond(host);
   const startedAt = performance.now();
   const remainingMs = () => Math.max(0, deadlineMs - (performance.now() - startedAt));
 
   const losses = watchLosses(session);
+  const stopReporting = reportWaiting(session, when, callsBefore, options.onWaiting);
   try {
     const refused = command(host, session.label, when, deadlineMs);
     let after: LiveStatus | undefined;
     while (after === undefined || after.startupTime === before.startupTime) {
       const lost = await Promise.race([losses.next(remainingMs()), refused]);
-      if (!lost) throw await stillWaiting(session, when, before, deadlineMs);
+      if (!lost) throw await stillWaiting(session, when, callsBefore, deadlineMs);
       after = await comeBack(session, remainingMs(), deadlineMs);
     }
     const tookMs = Math.round(performance.now() - startedAt);
@@ -64,6 +73,7 @@ export async function restart(
     ];
     return { when, startedBefore: before.startupTime, startedAfter: after.startupTime, tookMs, evidence };
   } finally {
+    stopReporting();
     losses.stop();
   }
 }
@@ -75,6 +85,32 @@ async function outliveFirstSecond(host: Host): Promise<void> {
     if (!/^System uptime: 0$/m.test(uptime)) return;
     await delay(200);
   }
+}
+
+/** How often calls are counted while a restart waits for them. Milliseconds. */
+const countMs = 2_000;
+
+/** Tells how many calls it waits for, as long as Asterisk answers; gives the function that stops it. */
+function reportWaiting(
+  session: AMISession,
+  when: RestartWhen,
+  callsBefore: number,
+  tell: ((message: string) => void) | undefined,
+): () => void {
+  if (when === "now" || tell === undefined || callsBefore === 0) return () => undefined;
+  const newCalls = when === "gracefully" ? "no new ones are taken" : "new ones are taken";
+  let last = -1;
+  const report = (calls: number): void => {
+    if (calls !== last && calls > 0)
+      tell(`${calls === 1 ? "1 call is" : `${calls} calls are`} up: waiting for their end, ${newCalls}`);
+    last = calls;
+  };
+  report(callsBefore);
+  const timer = setInterval(() => {
+    // Gracefully, Asterisk answers nothing over AMI until it has restarted.
+    askActiveCalls(session).then(report, () => undefined);
+  }, countMs);
+  return () => clearInterval(timer);
 }
 
 /** Counts losses from before the command on, so that none falls between two waits. */
@@ -165,15 +201,12 @@ async function comeBack(
 async function stillWaiting(
   session: AMISession,
   when: RestartWhen,
-  before: LiveStatus,
+  callsBefore: number,
   deadlineMs: number,
 ): Promise<AsteriskIacError> {
   // While it shuts down gracefully Asterisk answers nothing over AMI; the count from before is then the last one known.
-  const now = await askStatus(session).catch(() => undefined);
-  const count =
-    now === undefined
-      ? `${before.activeChannels} channels were up when it was asked for`
-      : `${now.activeChannels} channels are up`;
+  const now = await askActiveCalls(session).catch(() => undefined);
+  const count = now === undefined ? `${callsBefore} were up when it was asked for` : `${now} are up`;
   const state: Readonly<Record<RestartWhen, string>> = {
     now: "it was told to hang up every call and has not ended",
     gracefully: `it takes no new calls and waits for the last one to end (${count})`,

@@ -1,6 +1,7 @@
 import type { Host } from "./host.ts";
 
-const SCRIPT = `
+/** Prints which of the directories `$2`, `$3`, … below `$1` are writable, each with a NUL; the first, empty, is `$1` itself. */
+export const WRITABLE_SCRIPT = `
 cd -- "$1" || exit 0
 [ ! -w . ] || printf '\\0'
 shift
@@ -16,6 +17,6 @@ export async function writableDirectories(
   configDirectory: string,
   directories: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  const { stdout } = await host.run(SCRIPT, { args: [configDirectory, ...directories] });
+  const { stdout } = await host.run(WRITABLE_SCRIPT, { args: [configDirectory, ...directories] });
   return new Set(stdout.toString("utf8").split("\0").slice(0, -1));
 }

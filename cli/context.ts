@@ -2,9 +2,12 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Command } from "commander";
 import { AsteriskIacError } from "../core/errors.ts";
+import type { Source } from "../core/source.ts";
 import { DirectorySource } from "../engine/directory-source.ts";
+import { GitSources, defaultCacheDirectory } from "../engine/git-source.ts";
 import type { ServerDeclaration } from "../engine/session.ts";
 import type { SecretStore } from "../engine/secrets.ts";
+import type { DeclaredServer } from "./manifests.ts";
 import { loadManifests } from "./manifests.ts";
 import { SecretDirectory } from "./secrets.ts";
 
@@ -21,6 +24,10 @@ export interface GlobalOptions {
 export interface ServerContext {
   readonly servers: readonly ServerDeclaration[];
   readonly secrets: SecretStore;
+  /** Where a value is, or would be stored: a file, or a document of the manifests. */
+  readonly placeOfSecret: (name: string, key: string) => string;
+  /** Of the servers whose source is a repository. */
+  readonly repositories: GitSources;
   readonly output: OutputFormat;
   /** Whether the manifests, read again, still say the same of a server. */
   readonly stillDeclared: (name: string) => Promise<boolean>;
@@ -37,27 +44,29 @@ export async function serverContext(command: Command, names: readonly string[]):
 export async function contextOf(options: GlobalOptions, names: readonly string[]): Promise<ServerContext> {
   const files = options.filename ?? ["."];
   const manifests = await loadManifests(files);
-  if (manifests.servers.length === 0) {
-    throw new AsteriskIacError("InvalidArgument", `no AsteriskServer is declared in ${files.join(", ")}`, {
-      hint: "Name the manifests with -f FILE or -f DIR. `asteriskctl lab up --count 1 --dir DIR` makes some to try.",
-    });
-  }
+  const chosen = chooseServers(manifests.servers, names, files);
   const known = new Map(manifests.servers.map((server) => [server.name, server]));
-  for (const name of names) {
-    if (known.has(name)) continue;
-    throw new AsteriskIacError("InvalidArgument", `no AsteriskServer is called ${name}`, {
-      hint: `Declared are: ${[...known.keys()].join(", ")}.`,
-    });
-  }
-  const chosen = manifests.servers.filter((server) => names.length === 0 || names.includes(server.name));
+  const secrets = new SecretDirectory(
+    options.secrets ?? join(manifests.directory, "secrets"),
+    manifests.secrets,
+  );
+  const repositories = new GitSources({ cacheDirectory: defaultCacheDirectory() });
+  const sourceOf = ({ name, resource: { spec }, sourceDirectory }: DeclaredServer): Source => {
+    const git = spec.source?.git;
+    return git === undefined
+      ? new DirectorySource(sourceDirectory)
+      : repositories.open({ name, spec, git }, secrets);
+  };
   return {
-    servers: chosen.map(({ name, resource, sourceDirectory }) => ({
-      name,
-      spec: resource.spec,
-      source: new DirectorySource(sourceDirectory),
-      ...manifests.resourcesOf(name),
+    servers: chosen.map((server) => ({
+      name: server.name,
+      spec: server.resource.spec,
+      source: sourceOf(server),
+      ...manifests.resourcesOf(server.name),
     })),
-    secrets: new SecretDirectory(options.secrets ?? join(manifests.directory, "secrets"), manifests.secrets),
+    secrets,
+    placeOfSecret: (name, key) => secrets.placeOf(name, key),
+    repositories,
     output: options.output,
     manifestOf: (name) => known.get(name)?.file ?? "",
     stillDeclared: async (name) => {
@@ -69,4 +78,25 @@ export async function contextOf(options: GlobalOptions, names: readonly string[]
       );
     },
   };
+}
+
+/** The named servers, all of them without names. Throws `InvalidArgument` for a name that none has, and where there are none. */
+export function chooseServers(
+  servers: readonly DeclaredServer[],
+  names: readonly string[],
+  files: readonly string[],
+): readonly DeclaredServer[] {
+  if (servers.length === 0) {
+    throw new AsteriskIacError("InvalidArgument", `no AsteriskServer is declared in ${files.join(", ")}`, {
+      hint: "Name the manifests with -f FILE or -f DIR. `asteriskctl lab up --count 1 --dir DIR` makes some to try.",
+    });
+  }
+  const known = new Set(servers.map(({ name }) => name));
+  for (const name of names) {
+    if (known.has(name)) continue;
+    throw new AsteriskIacError("InvalidArgument", `no AsteriskServer is called ${name}`, {
+      hint: `Declared are: ${[...known].join(", ")}.`,
+    });
+  }
+  return servers.filter(({ name }) => names.length === 0 || names.includes(name));
 }

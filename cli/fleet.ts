@@ -18,6 +18,8 @@ export interface Presentation<T> {
   readonly stream?: NodeJS.WriteStream;
   /** Markdown; where a command has none, its text in a code block. */
   readonly markdown?: (server: string, value: T) => readonly string[];
+  /** Markdown of all results together, those that failed too. */
+  readonly markdownDocument?: (results: readonly ServerResult<T>[]) => readonly string[];
 }
 
 /**
@@ -33,13 +35,18 @@ export async function presentFleet<T>(
 ): Promise<ServerResult<T>[]> {
   const progress = new ProgressLine(terminal.stderr, servers.length);
   const finished = new Map<string, ServerResult<T>>();
+  const { markdownDocument } = presentation;
+  const isOneDocument = output === "json" || (output === "markdown" && markdownDocument !== undefined);
   let printed = 0;
   const results = await runFleet(servers, work, {
     onStart: (server) => progress.start(server),
     onResult: (result) => {
       progress.finish(result.server);
       finished.set(result.server, result);
-      if (output === "json") return;
+      if (isOneDocument) {
+        if (output === "markdown" && !result.ok) printError(terminal, result.error);
+        return;
+      }
       for (
         let next = finished.get(servers[printed]?.name ?? "");
         next !== undefined;
@@ -54,7 +61,10 @@ export async function presentFleet<T>(
   progress.clear();
   if (output === "json")
     terminal.stdout.write(`${JSON.stringify(document(presentation, results), undefined, 2)}\n`);
-  else printSummary(terminal, results);
+  else {
+    if (isOneDocument) terminal.stdout.write(`${markdownDocument?.(results).join("\n") ?? ""}\n`);
+    printSummary(terminal, results);
+  }
   return results;
 }
 

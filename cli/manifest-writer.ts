@@ -16,10 +16,15 @@ export interface ManifestEdit {
 export function formatResource(resource: object): string {
   const document = new Document(resource);
   visit(document, {
-    Map: (_, node, path) => void (node.flow = isSeq(path.at(-1))),
+    Map: (_, node, path) => void (node.flow = isSeq(path.at(-1)) && !hasLines(node)),
     Seq: (_, node) => void (node.flow = node.items.every((item) => isScalar(item))),
   });
   return document.toString({ flowCollectionPadding: false });
+}
+
+/** Text of several lines stands in lines of its own. */
+function hasLines({ items }: YAMLMap): boolean {
+  return items.some(({ value }) => isScalar(value) && String(value.value).includes("\n"));
 }
 
 /** The manifest with one more document at its end. Every other byte stays. */

@@ -7,6 +7,7 @@ import type { ZodType } from "zod";
 import { AsteriskIacError, messageOf } from "../core/errors.ts";
 import type { AMIAccount, AsteriskServer, ConfFile } from "../core/resource/index.ts";
 import { amiAccount, asteriskServer, confFile, mistakesOf } from "../core/resource/index.ts";
+import { sharesDirectory } from "../engine/git-source.ts";
 import type { ServerResources } from "../engine/session.ts";
 import type { Secret } from "../engine/secrets.ts";
 
@@ -30,6 +31,22 @@ export interface Manifests {
   readonly directory: string;
 }
 
+/** Where manifests are read: on disk, or in a revision of a repository. Paths are relative to the current directory. */
+export interface ManifestFiles {
+  /** The names of what is no directory, directly in a directory; undefined for a file. */
+  entries(path: string): Promise<readonly string[] | undefined>;
+  read(path: string): Promise<Buffer>;
+}
+
+const filesOnDisk: ManifestFiles = {
+  entries: async (path) => {
+    if (!(await stat(path)).isDirectory()) return undefined;
+    const entries = await readdir(path, { withFileTypes: true });
+    return entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
+  },
+  read: (path) => readFile(path),
+};
+
 interface Mistake {
   readonly file: string;
   readonly line: number;
@@ -43,15 +60,18 @@ const group = "asterisk-iac.dev/";
  * tools' resources in a directory are passed over. Every mistake of every file is reported in one
  * `InvalidManifest`; no value of a field is ever printed.
  */
-export async function loadManifests(names: readonly string[]): Promise<Manifests> {
-  const files = (await Promise.all(names.map(manifestFiles))).flat();
+export async function loadManifests(
+  names: readonly string[],
+  from: ManifestFiles = filesOnDisk,
+): Promise<Manifests> {
+  const files = (await Promise.all(names.map((name) => manifestFiles(name, from)))).flat();
   const mistakes: Mistake[] = [];
   const servers = new Map<string, DeclaredServer>();
   const secrets = new Map<string, Secret>();
   const accounts = new Map<string, Declared<AMIAccount>>();
   const confFiles = new Map<string, Declared<ConfFile>>();
   for (const file of files) {
-    const text = await readText(file);
+    const text = await readText(file, from);
     const lines = new LineCounter();
     for (const document of parseAllDocuments(text, { lineCounter: lines })) {
       if (!("errors" in document)) continue;
@@ -64,10 +84,11 @@ export async function loadManifests(names: readonly string[]): Promise<Manifests
     const message = `serverRef.name: no AsteriskServer is called ${name}`;
     mistakes.push({ file, line, message });
   }
-  const contents = await readContents([...confFiles.values()], mistakes);
+  const contents = await readContents([...confFiles.values()], mistakes, from);
   if (mistakes.length > 0) throw invalid(mistakes);
   const [first = "."] = names;
-  const directory = (await stat(first)).isDirectory() ? resolve(first) : dirname(resolve(first));
+  const isDirectory = (await from.entries(first)) !== undefined;
+  const directory = isDirectory ? resolve(first) : dirname(resolve(first));
   const of = <T extends AMIAccount | ConfFile>(all: Map<string, Declared<T>>, server: string): T[] =>
     [...all.values()].map(({ resource }) => resource).filter(({ spec }) => spec.serverRef.name === server);
   return {
@@ -88,6 +109,7 @@ export async function loadManifests(names: readonly string[]): Promise<Manifests
 async function readContents(
   files: readonly Declared<ConfFile>[],
   mistakes: Mistake[],
+  from: ManifestFiles,
 ): Promise<ReadonlyMap<string, Buffer>> {
   const contents = new Map<string, Buffer>();
   for (const { resource, file, line } of files) {
@@ -95,23 +117,27 @@ async function readContents(
     if (contentFrom?.configMapKeyRef !== undefined)
       mistakes.push({ file, line, message: "contentFrom.configMapKeyRef: is for Kubernetes; use file" });
     if (contentFrom?.file === undefined) continue;
-    const from = resolve(dirname(file), contentFrom.file);
+    const place = resolve(dirname(file), contentFrom.file);
     try {
-      contents.set(resource.metadata.name, await readFile(from));
+      contents.set(resource.metadata.name, await from.read(place));
     } catch (cause) {
-      mistakes.push({ file, line, message: `contentFrom.file: ${from} can't be read (${messageOf(cause)})` });
+      mistakes.push({
+        file,
+        line,
+        message: `contentFrom.file: ${place} can't be read (${messageOf(cause)})`,
+      });
     }
   }
   return contents;
 }
 
-async function manifestFiles(name: string): Promise<string[]> {
+async function manifestFiles(name: string, from: ManifestFiles): Promise<string[]> {
   try {
-    if (!(await stat(name)).isDirectory()) return [name];
-    const entries = await readdir(name, { withFileTypes: true });
+    const entries = await from.entries(name);
+    if (entries === undefined) return [name];
     return entries
-      .filter((entry) => !entry.isDirectory() && /\.(ya?ml|json)$/.test(entry.name))
-      .map((entry) => join(name, entry.name))
+      .filter((entry) => /\.(ya?ml|json)$/.test(entry))
+      .map((entry) => join(name, entry))
       .sort();
   } catch (cause) {
     throw new AsteriskIacError("InvalidArgument", `can't read the manifests ${name}`, {
@@ -121,10 +147,11 @@ async function manifestFiles(name: string): Promise<string[]> {
   }
 }
 
-async function readText(file: string): Promise<string> {
-  return readFile(file, "utf8").catch((cause: unknown) => {
+async function readText(file: string, from: ManifestFiles): Promise<string> {
+  const bytes = await from.read(file).catch((cause: unknown) => {
     throw new AsteriskIacError("InvalidArgument", "can't read the manifest", { where: { file }, cause });
   });
+  return bytes.toString("utf8");
 }
 
 interface Reading {
@@ -214,12 +241,18 @@ function readServer(document: Document.Parsed, reading: Reading): void {
   const { resource, line } = declared;
   const { name } = resource.metadata;
   const sourceDirectory = resolve(dirname(file), resource.spec.source?.directory ?? join("source", name));
+  const { git } = resource.spec.source ?? {};
   for (const declared of servers.values()) {
-    if (declared.sourceDirectory !== sourceDirectory) continue;
+    const other = declared.resource.spec.source?.git;
+    const isSame =
+      git === undefined || other === undefined
+        ? git === other && declared.sourceDirectory === sourceDirectory
+        : sharesDirectory({ name, git }, { name: declared.name, git: other });
+    if (!isSame) continue;
     mistakes.push({
       file,
       line,
-      message: `AsteriskServer ${name} has the same source directory as ${declared.name}`,
+      message: `AsteriskServer ${name} has the same source directory as ${declared.name}, or one in it`,
     });
   }
   for (const declared of servers.values()) {

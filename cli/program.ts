@@ -4,7 +4,10 @@ import { addBackupsCommands } from "./commands/backups.ts";
 import { addAccountCommands } from "./commands/account.ts";
 import { addApplyCommands } from "./commands/apply.ts";
 import { addBootstrapCommand } from "./commands/bootstrap.ts";
+import { addCallsCommand } from "./commands/calls.ts";
 import { addCompletionCommand } from "./commands/completion.ts";
+import { addConsoleCommand } from "./commands/console.ts";
+import { addCommentCommand } from "./commands/comment.ts";
 import { addConfCommands } from "./commands/conf.ts";
 import { addImportCommand } from "./commands/import.ts";
 import { addLabCommands } from "./commands/lab.ts";
@@ -67,10 +70,13 @@ Examples:
     addApplyCommands,
     addAccountCommands,
     addBackupsCommands,
+    addCommentCommand,
     addStatusCommand,
     addWatchCommand,
     addReloadCommands,
     addConfCommands,
+    addConsoleCommand,
+    addCallsCommand,
     addLabCommands,
     addCompletionCommand,
   ]) {

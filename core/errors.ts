@@ -35,6 +35,7 @@ export type ErrorCode =
   | "RestartFailed"
   | "NotVerified"
   | "ApplyRefused"
+  | "CallsActive"
   // state
   | "IdentityUnknown"
   | "IdentityChanged"

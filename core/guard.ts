@@ -40,7 +40,14 @@ export type Allowance = (typeof allowances)[number];
 /** Why a plan is not applied as a whole. `allowance`: the `--allow` that would let it pass. */
 export interface Refusal {
   readonly code:
-    "Conflict" | "DirectionNotSet" | "ConfInvalid" | "LargeChange" | "OtherManager" | "PlanChanged";
+    | "Conflict"
+    | "DirectionNotSet"
+    | "ConfInvalid"
+    | "LargeChange"
+    | "OlderRevision"
+    | "OtherManager"
+    | "PlanChanged"
+    | "CallsActive";
   readonly message: string;
   readonly hint: string;
   readonly allowance?: Allowance;
@@ -54,6 +61,8 @@ export interface GuardInput {
   readonly manager: string;
   /** What Asterisk would refuse because of the plan, by path: in a file that is written, or in one that includes it. */
   readonly errors: ReadonlyMap<string, string>;
+  /** Commits of the source, where the one that is to be applied does not come after the one that was. */
+  readonly olderRevision?: { readonly applied: string; readonly now: string } | undefined;
   /** Too much at once, one sentence each. */
   readonly largeChanges: readonly string[];
   /** The plan's hash that was confirmed. */
@@ -97,6 +106,14 @@ export function guard(plan: Plan, input: GuardInput): Refusal[] {
           message: `this server was last applied by ${input.lastManager}, and this is ${input.manager}`,
           hint: "If that one is out of use, pass `--allow take-over`.",
           allowance: "take-over",
+        }
+      : undefined,
+    input.olderRevision !== undefined
+      ? {
+          code: "OlderRevision",
+          message: `${input.olderRevision.now.slice(0, 12)} does not come after ${input.olderRevision.applied.slice(0, 12)}, which was applied to the server`,
+          hint: "Go back with `git revert`, which makes a newer commit; if the older one is meant, pass `--allow older-revision`.",
+          allowance: "older-revision",
         }
       : undefined,
     listed(input.largeChanges, (changes) => ({

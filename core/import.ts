@@ -1,5 +1,5 @@
 import type { ObservedFile } from "./observed.ts";
-import type { ContentHash, ImportOutcome, RecordedFile, RecordedHash } from "./record.ts";
+import type { ContentHash, ImportOutcome, ImportRecord, RecordedFile, RecordedHash } from "./record.ts";
 import { comparePaths } from "./record.ts";
 import type { PathPolicy } from "./resource/index.ts";
 import type { SourceFile } from "./source.ts";
@@ -65,4 +65,11 @@ export function recordedAfterImport(file: RecordedFile | undefined): RecordedHas
   return file !== undefined && (file.outcome === "Stored" || file.outcome === "Equal")
     ? (file.hash ?? null)
     : null;
+}
+
+/** How many paths had each outcome. */
+export function countOutcomes(record: ImportRecord): Record<ImportOutcome, number> {
+  const counts = { Stored: 0, Equal: 0, Kept: 0, Outside: 0, Unmanaged: 0, Skipped: 0 };
+  for (const file of Object.values(record.files)) counts[file.outcome] += 1;
+  return counts;
 }

@@ -1,4 +1,5 @@
-import { createHash, createHmac } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+import { createHash, createHmac, createSecretKey } from "node:crypto";
 import { z } from "zod";
 import { AsteriskIacError } from "./errors.ts";
 
@@ -104,7 +105,9 @@ const keyCheckText = "asterisk-iac record key";
 
 /** Makes and checks recorded hashes under one key of 32 bytes. */
 export class RecordKey {
-  readonly #key: Uint8Array;
+  readonly #key: KeyObject;
+  /** By content hash: a pass asks for each several times. */
+  readonly #recorded = new Map<ContentHash, RecordedHash>();
 
   constructor(key: Uint8Array) {
     if (key.length !== 32) {
@@ -112,7 +115,8 @@ export class RecordKey {
         hint: "Restore the secret `asterisk-iac`, key `record-key`, from your backup.",
       });
     }
-    this.#key = key;
+    // Each use of plain bytes would make a key of them.
+    this.#key = createSecretKey(key);
   }
 
   #mac(text: string): string {
@@ -120,7 +124,9 @@ export class RecordKey {
   }
 
   recorded(hash: ContentHash): RecordedHash {
-    return this.#mac(`content ${hash}`);
+    const known = this.#recorded.get(hash) ?? this.#mac(`content ${hash}`);
+    this.#recorded.set(hash, known);
+    return known;
   }
 
   identity(machineId: string, configDirectory: string): Identity {

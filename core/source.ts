@@ -14,8 +14,30 @@ export interface KeptFile {
   readonly keptAt: Date;
 }
 
-/** What is recorded beside a source: the initial import, and what was collected from the server since. */
-export type RecordName = "import" | "collected";
+/** What is recorded beside a source: the initial import, what was collected since, and what the server said of itself. */
+export type RecordName = "import" | "collected" | "server";
+
+/** A moment in the history of a source that has one. */
+export interface Revision {
+  /** The commit's id. */
+  readonly commit: string;
+  readonly branch: string;
+  /** What it waits in to be reviewed; undefined where it is in the source's own branch. */
+  readonly pullRequest?: PendingReview;
+}
+
+/** The pull request of a server, after what was written to its source was published. */
+export interface PendingReview {
+  /** Of its page. */
+  readonly url: string;
+  readonly number: number;
+  /**
+   * `Opened`; `Updated`: was open, and has the new bytes now; `Unchanged`: is open with these very bytes; `Rejected`: was
+   * closed unmerged with these very bytes, and is not opened again until there are others; `Withdrawn`: was closed by us, for
+   * there is nothing to propose any more.
+   */
+  readonly outcome: "Opened" | "Updated" | "Unchanged" | "Rejected" | "Withdrawn";
+}
 
 /** Where a server's files live beside the declaration. Paths are those below the configuration directory. */
 export interface Source {
@@ -43,6 +65,19 @@ export interface Source {
   writeRecord(name: RecordName, text: string): Promise<void>;
   /** Where messages point for a record. */
   recordFile(name: RecordName): string;
-  /** Runs `work` while nobody else writes to this source. Throws `SourceUnavailable` when somebody does. */
-  exclusively<T>(work: () => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` while nobody else writes to this source. Throws `SourceUnavailable` when somebody does. Where a source has
+   * a history, all that was written becomes one revision at the end, or nothing does; `message` says what it is.
+   */
+  exclusively<T>(work: () => Promise<T>, message?: (result: T) => string): Promise<T>;
+  /** Of a source that is read as a whole at one moment: takes that moment anew. */
+  refresh?(): Promise<void>;
+  /** Of a source with a history: what is read now, or was written last; undefined where it is empty. */
+  readonly revision?: Revision | undefined;
+  /** Whether that comes after another commit, or is it. */
+  descendsFrom?(commit: string): Promise<boolean>;
+  /** Of a source that others write to: calls `wake` after they did, until what it returns is called. */
+  onChange?(wake: () => void): () => void;
+  /** Of a source that proposes what is written to it: there is nothing to propose. Undefined where nothing was open. */
+  withdraw?(): Promise<Revision | undefined>;
 }

@@ -11,8 +11,7 @@ import { hashOwned } from "../core/ownership.ts";
 import { majorOf } from "./consequences.ts";
 import type { DeclaredAccount } from "./desired.ts";
 import { accountOwner } from "./desired.ts";
-import type { HostPass, Pass } from "./pass.ts";
-import { writableDirectories } from "../asterisk/writable.ts";
+import type { ServerView } from "./pass.ts";
 import { selectPaths } from "./select.ts";
 
 /** An account as it is to be written. */
@@ -27,7 +26,7 @@ export interface WantedAccount {
  * manager.conf and what it includes is read, and the policy is asked. Throws `PolicyRefused` with every reason at once.
  */
 export async function accountFiles(
-  pass: Pass,
+  pass: ServerView,
   wanted: ReadonlyMap<Owner, WantedAccount>,
 ): Promise<ReadonlyMap<Owner, string>> {
   const places = new Map<Owner, string>();
@@ -60,7 +59,7 @@ export async function accountFiles(
 
 /** In which file each account is, or would be, as far as that is known; nothing is judged. */
 export async function likelyAccountFiles(
-  pass: Pass,
+  pass: ServerView,
   accounts: readonly DeclaredAccount[],
 ): Promise<ReadonlyMap<Owner, string>> {
   if (accounts.length === 0) return new Map();
@@ -87,7 +86,7 @@ type ManagerFacts = Pick<AccountFileFacts, "files" | "options" | "canWrite" | "g
 
 /** What is to be said of an account that is declared: the policy's warnings and errors, without looking at its file. */
 export async function accountFindings(
-  pass: Pass,
+  pass: ServerView,
   { account, secret }: Pick<WantedAccount, "account" | "secret">,
 ): Promise<AccountProblem[]> {
   return accountProblems(account, { ...(await readManager(pass)).policy, secret });
@@ -99,7 +98,7 @@ function sentence({ field, message, hint }: AccountProblem): string {
 
 /** By owner: the path where the record has it, the hash of its values, and whether the file is as it was written. */
 export function recordedPlaces(
-  pass: Pick<HostPass, "files" | "hostRecord">,
+  pass: Pick<ServerView, "files" | "hostRecord">,
 ): Map<Owner, { path: string; hash: string; inStep: boolean }> {
   const there = new Map(pass.files.map((file) => [file.path, file.hash]));
   return new Map(
@@ -112,9 +111,8 @@ export function recordedPlaces(
   );
 }
 
-/** What the choice of a file and the policy need to know of manager.conf. */
-export /** What manager.conf and what it includes say, and what may be done to these files. */
-async function readManager(pass: HostPass): Promise<{
+/** What manager.conf and what it includes say, and what may be done to these files. */
+export async function readManager(pass: ServerView): Promise<{
   facts: ManagerFacts;
   policy: Omit<PolicyContext, "secret">;
 }> {
@@ -131,7 +129,7 @@ async function readManager(pass: HostPass): Promise<{
   );
   const generatedBy = (path: string): string | undefined => there.get(path)?.generatedBy;
   const directories = pass.files.filter(({ kind }) => kind === "directory").map(({ path }) => path);
-  const writable = await writableDirectories(pass.host, pass.realPath, directories);
+  const writable = await pass.writableDirectories(directories);
   return {
     facts: {
       files,

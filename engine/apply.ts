@@ -1,11 +1,14 @@
 import { AsteriskIacError } from "../core/errors.ts";
-import type { Allowance, Refusal } from "../core/guard.ts";
+import type { Allowance, GuardInput, Refusal } from "../core/guard.ts";
 import { guard, written } from "../core/guard.ts";
 import type { Plan } from "../core/plan.ts";
 import { redact } from "../core/redact.ts";
+import type { Revision } from "../core/source.ts";
+import type { WaitOptions } from "./active-calls.ts";
+import { disturbsCalls, waitForCalls } from "./active-calls.ts";
 import type { Collected } from "./collect.ts";
 import type { CompareOptions } from "./comparison.ts";
-import { collect } from "./collect.ts";
+import { collect, hasToCollect } from "./collect.ts";
 import type { Pass } from "./pass.ts";
 import { promotePending } from "./account-secret.ts";
 import type { PreparedPlan } from "./plan.ts";
@@ -13,7 +16,7 @@ import { preparePlan } from "./plan.ts";
 import type { ServerWrite } from "./server-write.ts";
 import { hasOwnershipToRecord, proveLastWrite, writeServer } from "./server-write.ts";
 
-export interface ApplyOptions extends CompareOptions {
+export interface ApplyOptions extends CompareOptions, WaitOptions {
   readonly allow: ReadonlySet<Allowance>;
   /** The plan that was confirmed: its hash, or the first digits of it. */
   readonly expectedHash?: string;
@@ -33,6 +36,8 @@ export interface ApplyResult {
   readonly refusals: readonly Refusal[];
   readonly server?: ServerWrite;
   readonly source?: Collected;
+  /** The commit that it was made from, of a source with a history. */
+  readonly revision?: Revision;
 }
 
 /**
@@ -40,45 +45,101 @@ export interface ApplyResult {
  * resource is in the result: lint quotes what Asterisk would refuse, and Asterisk's log what it did not like.
  */
 export async function applyServer(pass: Pass, options: ApplyOptions): Promise<ApplyResult> {
+  const { revision } = pass.declaration.source;
   const prepared = await preparePlan(pass, options);
-  return redact(await carryOut(pass, prepared, options), prepared.comparison.secrets);
+  const result = redact(await carryOut(pass, prepared, options), prepared.comparison.secrets);
+  return revision === undefined ? result : { ...result, revision };
 }
 
 async function carryOut(pass: Pass, prepared: PreparedPlan, options: ApplyOptions): Promise<ApplyResult> {
-  const { plan, comparison, consequences } = prepared;
+  const { plan, comparison } = prepared;
   // An earlier apply comes to its end first: what it wrote may not have been read by Asterisk yet.
   const late = await proveLastWrite(pass, comparison);
   if (late?.write.restored !== undefined)
     return { outcome: "RolledBack", plan, refusals: [], server: late.write };
-  const refusals = guard(plan, {
+  const refusals = refusalsOf(prepared, {
     allow: options.allow,
     lastManager: pass.hostRecord?.manager,
     manager: pass.manager,
-    errors: consequences.server?.errors ?? new Map(),
-    largeChanges: [
-      ...(consequences.server?.largeChanges ?? []),
-      ...(consequences.source?.largeChanges ?? []),
-    ],
     expectedHash: options.expectedHash,
+    olderRevision: await olderRevision(pass, plan),
   });
   if (refusals.length > 0) return { outcome: "Refused", plan, refusals };
-  if (options.stillDeclared !== undefined && !(await options.stillDeclared())) throw declarationChanged();
-
   const isWritten = written(plan, "server").length > 0 || hasOwnershipToRecord(prepared);
+  if (isWritten && disturbsCalls(plan)) {
+    const busy = await waitForCalls(pass, options);
+    if (busy !== undefined) return { outcome: "Refused", plan, refusals: [busy] };
+  }
+  const { stillDeclared } = options;
+  if ((isWritten || hasToCollect(prepared)) && stillDeclared !== undefined && !(await stillDeclared()))
+    throw declarationChanged();
   const server = isWritten ? await writeServer(pass, prepared) : late?.write;
   if (server?.restored !== undefined) return { outcome: "RolledBack", plan, refusals, server };
   const source = await collect(pass, prepared);
   if (server === late?.write && late?.verified === false)
     return { outcome: "NotVerified", plan, refusals, server: late.write };
   await promote(pass, prepared);
-  const collected = source.written.length + source.removed.length + source.recorded.length > 0;
+  const isWithdrawn = source.revision?.pullRequest?.outcome === "Withdrawn";
+  const collected = isWithdrawn || source.written.length + source.removed.length + source.recorded.length > 0;
+  const isNew = collected && !waitsAlready(source);
   return {
-    outcome: server !== undefined || collected ? "Applied" : "NothingToDo",
+    outcome: server !== undefined || isNew ? "Applied" : "NothingToDo",
     plan,
     refusals,
     ...(server === undefined ? {} : { server }),
     ...(collected ? { source } : {}),
   };
+}
+
+/** Whether it is in a pull request since an earlier run: open still, or not wanted. */
+function waitsAlready({ revision }: Collected): boolean {
+  const outcome = revision?.pullRequest?.outcome;
+  return outcome === "Unchanged" || outcome === "Rejected";
+}
+
+/** Whether the source's commit is older than the one that was applied, or of another history. */
+async function olderRevision(
+  { hostRecord, declaration: { source } }: Pass,
+  plan: Plan,
+): Promise<GuardInput["olderRevision"]> {
+  const applied = hostRecord?.revision;
+  const now = source.revision?.commit;
+  if (applied === undefined || now === undefined || written(plan, "server").length === 0) return undefined;
+  return (await source.descendsFrom?.(applied)) === false ? { applied, now } : undefined;
+}
+
+/** Every reason not to carry out a plan. May hold secrets: lint quotes what Asterisk would refuse. */
+export function refusalsOf(
+  { plan, consequences: { server, source } }: PreparedPlan,
+  input: Omit<GuardInput, "errors" | "largeChanges">,
+): Refusal[] {
+  return guard(plan, {
+    ...input,
+    errors: server?.errors ?? new Map(),
+    largeChanges: [...(server?.largeChanges ?? []), ...(source?.largeChanges ?? [])],
+  });
+}
+
+/** A plan, and why `apply` would not carry it out as it is. */
+export interface GuardedPlan {
+  readonly plan: Plan;
+  readonly refusals: readonly Refusal[];
+  /** Calls that were up when it was made: no part of its hash. */
+  readonly activeCalls: number;
+}
+
+/** What would change on one server and what would keep it from that; reads only. Throws as `compare` does. */
+export async function planGuarded(pass: Pass, options: CompareOptions = {}): Promise<GuardedPlan> {
+  const prepared = await preparePlan(pass, options);
+  const [lastManager, manager] = [pass.hostRecord?.manager, pass.manager];
+  const refusals = refusalsOf(prepared, {
+    allow: new Set(),
+    ...{ lastManager, manager },
+    expectedHash: undefined,
+    olderRevision: await olderRevision(pass, prepared.plan),
+  });
+  const { activeCalls } = pass;
+  return { plan: prepared.plan, refusals: redact(refusals, prepared.comparison.secrets), activeCalls };
 }
 
 /** Accounts whose next secret is live now have it. */

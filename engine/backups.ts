@@ -1,8 +1,10 @@
 import { listKept } from "../asterisk/kept.ts";
+import { restoredMessage } from "../core/commit-message.ts";
 import type { Side } from "../core/diff.ts";
 import { AsteriskIacError } from "../core/errors.ts";
 import { comparePaths } from "../core/record.ts";
 import { redact } from "../core/redact.ts";
+import { keptAs as keptInHistory } from "../git/history.ts";
 import { compare } from "./comparison.ts";
 import type { Pass } from "./pass.ts";
 import type { ServerWrite } from "./server-write.ts";
@@ -80,12 +82,12 @@ export async function restoreBackup(
 }
 
 async function restoreInSource(
-  { declaration: { source } }: Pass,
+  { declaration: { name, source } }: Pass,
   id: string,
   paths: readonly string[],
 ): Promise<string> {
   const keptAs = `${new Date().toISOString().replaceAll(":", "")}-restore`;
-  return source.exclusively(async () => {
+  const restore = async (): Promise<void> => {
     const present = await source.list();
     for (const path of paths) {
       const file = present.get(path);
@@ -97,6 +99,7 @@ async function restoreInSource(
         { next: "Retry" },
       );
     }
-    return keptAs;
-  });
+  };
+  await source.exclusively(restore, () => restoredMessage(name, paths, id));
+  return source.revision === undefined ? keptAs : keptInHistory(source.revision.commit);
 }

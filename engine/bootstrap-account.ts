@@ -1,32 +1,59 @@
 import type { Host } from "../asterisk/host.ts";
-import { ownClasses } from "../asterisk/manager-classes.ts";
+import { callsRights, ownClasses } from "../asterisk/manager-classes.ts";
 import { isPermitted, rulesOf } from "../core/accounts/address.ts";
 import { AsteriskIacError } from "../core/errors.ts";
 import { amiAccount } from "../core/resource/index.ts";
+import { callsCredentials } from "./calls/credentials.ts";
 import { passwordKey, secretPlace, text } from "./account-secret.ts";
 import type { DeclaredAccount } from "./desired.ts";
 import { openHost } from "./session.ts";
 import type { ServerDeclaration } from "./session.ts";
 import type { SecretStore } from "./secrets.ts";
 
-/** The engine's own account on a server, and whether the manifests declare it already. */
+/** An account of our own on a server, and whether the manifests declare it already. */
 export interface EngineAccount {
   readonly account: DeclaredAccount;
   readonly isDeclared: boolean;
 }
 
-const defaultUsername = "asterisk-iac";
+/** What a bootstrap makes an account for: asterisk-iac's own work, or reading calls (docs/calls.md). */
+export type AccountPurpose = "engine" | "calls";
+
+interface AccountKind {
+  readonly username: string;
+  /** The field that names the Secret with its credentials, and that Secret's name. */
+  readonly field: string;
+  readonly secret: (declaration: ServerDeclaration) => string;
+  readonly rights: object;
+}
+
+const kinds: Readonly<Record<AccountPurpose, AccountKind>> = {
+  engine: {
+    username: "asterisk-iac",
+    field: "ami.credentialsSecretRef",
+    secret: ({ spec }) => spec.ami.credentialsSecretRef.name,
+    rights: { ...ownClasses, privilegedReason: "asterisk-iac reloads modules and asks for the status" },
+  },
+  calls: {
+    username: "asterisk-iac-calls",
+    field: "calls.credentialsSecretRef",
+    secret: callsCredentials,
+    rights: callsRights,
+  },
+};
 
 /**
- * The AMIAccount by which the engine logs in: the declared one whose secret is the one that `ami.credentialsSecretRef`
- * names, else a new one of that name, with the classes that the engine needs and no more. Throws `InvalidManifest` where
- * the name is in use for something else.
+ * The AMIAccount that a bootstrap makes: the declared one whose secret is the one that the server names for this purpose,
+ * else a new one of that name, with the classes that are needed and no more. Throws `InvalidManifest` where the name is in
+ * use for something else.
  */
 export async function engineAccount(
   declaration: ServerDeclaration,
   secrets: SecretStore,
+  purpose: AccountPurpose = "engine",
 ): Promise<EngineAccount> {
-  const { name } = declaration.spec.ami.credentialsSecretRef;
+  const kind = kinds[purpose];
+  const name = kind.secret(declaration);
   const declared = declaration.accounts.find((account) => {
     const place = secretPlace(account);
     return place.name === name && place.key === passwordKey;
@@ -41,13 +68,13 @@ export async function engineAccount(
     return { account: declared, isDeclared: true };
   }
   const isTaken = declaration.accounts.find(
-    (account) => account.name === name || account.spec.username === (username ?? defaultUsername),
+    (account) => account.name === name || account.spec.username === (username ?? kind.username),
   );
   if (isTaken !== undefined) {
     throw new AsteriskIacError(
       "InvalidManifest",
-      `AMIAccount ${isTaken.name} (${isTaken.spec.username}) is declared, but its secret is not the one that ami.credentialsSecretRef names`,
-      { hint: `To log in as that account, name its Secret in ami.credentialsSecretRef; it is ${name} now.` },
+      `AMIAccount ${isTaken.name} (${isTaken.spec.username}) is declared, but its secret is not the one that ${kind.field} names`,
+      { hint: `To log in as that account, name its Secret in ${kind.field}; it is ${name} now.` },
     );
   }
   const resource = amiAccount.parse({
@@ -56,11 +83,10 @@ export async function engineAccount(
     metadata: { name },
     spec: {
       serverRef: { name: declaration.name },
-      username: username ?? defaultUsername,
+      username: username ?? kind.username,
       generate: true,
-      ...ownClasses,
       permit: await ourAddresses(declaration, secrets),
-      privilegedReason: "asterisk-iac reloads modules and asks for the status",
+      ...kind.rights,
     },
   });
   return { account: { name, spec: resource.spec }, isDeclared: false };

@@ -70,6 +70,13 @@ export function portOf(view: EffectiveView): number | undefined {
   return /^[1-9]\d{0,4}$/.test(written) ? Number(written) : undefined;
 }
 
+/** What `channelvars` of manager.conf names already; empty where it names nothing. */
+export function channelVariables(view: EffectiveView): string[] {
+  const written = general(view)?.variables.filter(({ name }) => name.toLowerCase() === "channelvars");
+  const names = written?.at(-1)?.value.split(",") ?? [];
+  return names.map((name) => name.trim()).filter((name) => name !== "");
+}
+
 function general(view: EffectiveView): Section | undefined {
   return view.sections.find(({ name }) => name.toLowerCase() === "general");
 }

@@ -18,8 +18,8 @@ import { contentHash } from "../core/record.ts";
 import { redactText } from "../core/redact.ts";
 import { accountSecret, generateSecret, hasSecret } from "./account-secret.ts";
 import { engineAccount } from "./bootstrap-account.ts";
-import type { EngineAccount } from "./bootstrap-account.ts";
-import { bootstrapFiles, readManagerFiles } from "./bootstrap-files.ts";
+import type { AccountPurpose, EngineAccount } from "./bootstrap-account.ts";
+import { bootstrapFiles, channelVariables, readManagerFiles } from "./bootstrap-files.ts";
 import type { BootstrapFiles } from "./bootstrap-files.ts";
 import { recordedSections } from "./ownership-record.ts";
 import type { HostPass } from "./pass.ts";
@@ -50,11 +50,15 @@ export interface BootstrapResult extends EngineAccount {
   /** Each attribute of the account, declared beside live. */
   readonly checks: readonly AttributeCheck[];
   readonly warnings: readonly string[];
+  /** `channelvars` of manager.conf as it is. */
+  readonly channelVariables: readonly string[];
   /** The initial import was made already. */
   readonly isImported: boolean;
 }
 
 export interface BootstrapOptions {
+  /** Which account is made; default: the engine's own. */
+  readonly purpose?: AccountPurpose;
   readonly allow: ReadonlySet<Allowance>;
 }
 
@@ -94,7 +98,7 @@ function isRetry(error: unknown): error is AsteriskIacError {
   return error instanceof AsteriskIacError && error.code === "NotVerified" && error.next === "Retry";
 }
 
-async function bootstrap(pass: HostPass, { allow }: BootstrapOptions): Promise<BootstrapResult> {
+async function bootstrap(pass: HostPass, { allow, purpose }: BootstrapOptions): Promise<BootstrapResult> {
   const { declaration, secrets, record, hostRecord } = pass;
   if (record !== undefined) assertIdentity(pass, record);
   if (hostRecord !== undefined && hostRecord.manager !== pass.manager && !allow.has("take-over")) {
@@ -107,7 +111,7 @@ async function bootstrap(pass: HostPass, { allow }: BootstrapOptions): Promise<B
     );
   }
   const manager = await readManagerFiles(pass);
-  const engine = await engineAccount(declaration, secrets);
+  const engine = await engineAccount(declaration, secrets, purpose);
   // What is refused leaves no secret behind, with which the next command would try to log in.
   if (!(await hasSecret(engine.account, secrets)))
     bootstrapFiles(pass, manager, { account: engine.account, secret: generateSecret() });
@@ -129,6 +133,7 @@ async function bootstrap(pass: HostPass, { allow }: BootstrapOptions): Promise<B
     isReloaded: proof.isReloaded,
     checks: proof.checks,
     warnings: files.warnings,
+    channelVariables: channelVariables(manager.view),
     isImported: record?.state === "Done",
   };
 }

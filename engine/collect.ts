@@ -1,9 +1,14 @@
+import { collectedMessage } from "../core/commit-message.ts";
+import type { Change } from "../core/diff.ts";
 import { AsteriskIacError } from "../core/errors.ts";
 import type { CollectedRecord } from "../core/recorded.ts";
 import { formatCollectedRecord } from "../core/recorded.ts";
+import type { Revision } from "../core/source.ts";
+import { keptAs as keptInHistory } from "../git/history.ts";
 import type { Comparison } from "./comparison.ts";
 import type { Pass } from "./pass.ts";
 import type { PreparedPlan } from "./plan.ts";
+import { recordServer } from "./server-record.ts";
 
 /** What was written to a source. */
 export interface Collected {
@@ -11,8 +16,10 @@ export interface Collected {
   readonly removed: readonly string[];
   /** Paths of which only the record changed: both sides were equal. */
   readonly recorded: readonly string[];
-  /** Under which name the old bytes lie beside the record. */
+  /** Under which name the old bytes are kept, for `backups restore`. */
   readonly keptAs: string;
+  /** The commit, of a source with a history. */
+  readonly revision?: Revision;
 }
 
 /**
@@ -22,24 +29,19 @@ export interface Collected {
 export async function collect(pass: Pass, { plan, comparison, contents }: PreparedPlan): Promise<Collected> {
   const { source } = pass.declaration;
   const keptAs = `${new Date().toISOString().replaceAll(":", "")}-${plan.hash.slice(0, 12)}`;
-  const changes = plan.changes.filter(({ blocked }) => blocked === undefined).map(({ change }) => change);
-  const writes = changes
-    .filter((change) => change.kind === "Write" && change.to === "source")
-    .map(({ path }) => path);
-  const removals = changes
-    .filter((change) => change.kind === "Remove" && change.to === "source")
-    .map(({ path }) => path);
-  const records = changes
-    .filter(({ kind, path }) => kind === "Record" && isOfSource(comparison, path))
-    .map(({ path }) => path);
+  const { writes, removals, records } = forSource({ plan, comparison });
   const done: Collected = { written: writes, removed: removals, recorded: records, keptAs };
-  if (writes.length + removals.length + records.length === 0) return done;
+  if (writes.length + removals.length + records.length === 0) {
+    const isUndecided = plan.changes.some(({ change }) => change.kind === "Conflict");
+    const revision = isUndecided ? undefined : await source.withdraw?.();
+    return revision === undefined ? done : { ...done, revision };
+  }
 
   const hashInSource = (path: string): string | null => {
     const file = comparison.source.get(path);
     return file?.problem === undefined ? (file?.hash ?? null) : null;
   };
-  return source.exclusively(async () => {
+  const write = async (): Promise<Collected> => {
     for (const path of writes) {
       const bytes = contents.toSource.get(path);
       if (bytes === undefined || !(await source.write(path, bytes, hashInSource(path), keptAs)))
@@ -54,10 +56,35 @@ export async function collect(pass: Pass, { plan, comparison, contents }: Prepar
       const hash = comparison.triples.get(path)?.server ?? null;
       files[path] = { hash: hash === "unknown" ? null : hash, generation: pass.generation };
     }
+    await recordServer(pass);
     const record: CollectedRecord = { version: 1, files };
     await source.writeRecord("collected", formatCollectedRecord(record));
     return done;
-  });
+  };
+  await source.exclusively(write, () => collectedMessage(plan, done));
+  const { revision } = source;
+  return revision === undefined ? done : { ...done, keptAs: keptInHistory(revision.commit), revision };
+}
+
+/** Whether the plan has something to write to the source, were it only to its record. */
+export function hasToCollect(prepared: Pick<PreparedPlan, "plan" | "comparison">): boolean {
+  return Object.values(forSource(prepared)).some((paths) => paths.length > 0);
+}
+
+/** The paths that are to be written to the source, removed from it, or only recorded beside it. */
+function forSource({ plan, comparison }: Pick<PreparedPlan, "plan" | "comparison">): {
+  readonly writes: readonly string[];
+  readonly removals: readonly string[];
+  readonly records: readonly string[];
+} {
+  const changes = plan.changes.filter(({ blocked }) => blocked === undefined).map(({ change }) => change);
+  const of = (isMeant: (change: Change) => boolean): string[] =>
+    changes.filter(isMeant).map(({ path }) => path);
+  return {
+    writes: of((change) => change.kind === "Write" && change.to === "source"),
+    removals: of((change) => change.kind === "Remove" && change.to === "source"),
+    records: of(({ kind, path }) => kind === "Record" && isOfSource(comparison, path)),
+  };
 }
 
 /** Whether what is equal on both sides is the source's own copy, not what a resource declares. */

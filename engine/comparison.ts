@@ -9,7 +9,7 @@ import type { CollectedRecord, Records } from "../core/recorded.ts";
 import { parseCollectedRecord, recordedOf } from "../core/recorded.ts";
 import { pathPolicy } from "../core/resource/index.ts";
 import type { SourceFile } from "../core/source.ts";
-import type { Pass } from "./pass.ts";
+import type { ServerView } from "./pass.ts";
 import { assertIdentity } from "./pass.ts";
 import type { WantedAccount } from "./account-files.ts";
 import { desiredOf } from "./desired.ts";
@@ -46,7 +46,7 @@ export interface CompareOptions {
  * Compares one server three ways. Throws `ImportNotDone` before the initial import, `IdentityChanged` on another machine
  * than it was made on, and what `desiredOf` throws.
  */
-export async function compare(pass: Pass, options: CompareOptions = {}): Promise<Comparison> {
+export async function compare(pass: ServerView, options: CompareOptions = {}): Promise<Comparison> {
   const { declaration, record, key } = pass;
   const { spec, source: target } = declaration;
   const { take } = options;
@@ -136,7 +136,7 @@ function isUntouched({ writtenHash }: OwnedFile, seen: ObservedFile | undefined)
 }
 
 interface TripleParts {
-  readonly pass: Pass;
+  readonly pass: ServerView;
   readonly records: Records;
   readonly source: ReadonlyMap<string, SourceFile>;
   readonly observed: ReadonlyMap<string, ObservedFile>;

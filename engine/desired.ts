@@ -10,7 +10,7 @@ import { fillSecrets, secretReferences } from "../core/secret-references.ts";
 import { accountSecret } from "./account-secret.ts";
 import { accountFiles, likelyAccountFiles } from "./account-files.ts";
 import type { WantedAccount } from "./account-files.ts";
-import type { Pass } from "./pass.ts";
+import type { ServerView } from "./pass.ts";
 import type { Secret, SecretStore } from "./secrets.ts";
 
 /** A ConfFile as a front declares it; `content` where the front has it from a place of its own. */
@@ -46,7 +46,7 @@ export const confFileOwner = (name: string): Owner => `ConfFile ${name}`;
  * `ConfInvalid`, `PolicyRefused` for an account that is not safe, `OwnedTwice` for two owners of one key, and
  * `DirectionRefused` for a path of which the server, or nobody, is the source of truth.
  */
-export async function desiredOf(pass: Pass): Promise<Desired> {
+export async function desiredOf(pass: ServerView): Promise<Desired> {
   const { accounts, files, spec } = pass.declaration;
   const seen = new Set<string>();
   const all: { path: string; sections?: DesiredSections; content?: DesiredContent }[] = [];
@@ -95,7 +95,7 @@ export async function desiredOf(pass: Pass): Promise<Desired> {
 }
 
 /** Which keys resources own, or are to own, by path; their values are neither asked for nor judged. */
-export async function keysOfResources(pass: Pass): Promise<ReadonlyMap<string, readonly OwnedKeys[]>> {
+export async function keysOfResources(pass: ServerView): Promise<ReadonlyMap<string, readonly OwnedKeys[]>> {
   const { accounts, files } = pass.declaration;
   const keys = new Map<string, OwnedKeys[]>();
   const add = (path: string, more: readonly OwnedKeys[]): void =>

@@ -1,19 +1,22 @@
+import { importedMessage } from "../core/commit-message.ts";
 import { encodingOf } from "../core/conf/index.ts";
 import { restoreOwned } from "../core/conf/owned.ts";
 import { AsteriskIacError } from "../core/errors.ts";
 import type { ImportStep } from "../core/import.ts";
 import { planImport } from "../core/import.ts";
-import type { ImportOutcome, ImportRecord, RecordedFile } from "../core/record.ts";
+import type { ImportRecord, RecordedFile } from "../core/record.ts";
 import { contentHash, formatImportRecord } from "../core/record.ts";
 import { formatCollectedRecord } from "../core/recorded.ts";
 import { pathPolicy } from "../core/resource/index.ts";
-import type { Source } from "../core/source.ts";
-import type { SourceFile } from "../core/source.ts";
+import type { Revision, Source, SourceFile } from "../core/source.ts";
 import { keysOfResources } from "./desired.ts";
 import { editing } from "./ownership.ts";
 import type { Pass } from "./pass.ts";
 import { assertIdentity } from "./pass.ts";
 import { selectPaths } from "./select.ts";
+import { recordServer } from "./server-record.ts";
+
+export { countOutcomes } from "../core/import.ts";
 
 /** Where the server's bytes lie that the source already had in another form. */
 const keptByImport = "import";
@@ -28,6 +31,8 @@ export interface ImportResult {
   readonly record: ImportRecord;
   /** Where the files are. */
   readonly source: string;
+  /** The commit that has them, of a source with a history. */
+  readonly revision?: Revision;
 }
 
 /**
@@ -44,62 +49,74 @@ export async function importServer(
   if (before?.state === "Done" && options.again !== true) {
     return { alreadyDone: true, resumed: false, record: before, source: source.name };
   }
-  return source.exclusively(async () => {
-    const resumed = before?.state === "Importing" && options.again !== true;
-    const inSource = await source.list();
-    const projected = await withoutOwnedKeys(pass, inSource);
-    const observed = pass.files.flatMap((file) => {
-      const bytes = projected.get(file.path);
-      if (bytes === undefined) return [file];
-      return bytes === null ? [] : [{ ...file, hash: contentHash(bytes), size: bytes.length }];
-    });
-    const paths = new Map(pass.files.map((file) => [file.path, file.hash ?? null]));
-    const { selected, contents } = await selectPaths(
-      { paths, read: pass.read },
-      pass.declaration.spec.files,
-      pass.configDirectory,
-    );
-    const steps = planImport({
-      observed,
-      selected: (path) => selected.has(path),
-      pathPolicy: pathPolicy(pass.declaration.spec),
-      source: inSource,
-      promised: resumed ? before.files : {},
-      recorded: (hash) => pass.key.recorded(hash),
-    });
-    if (!steps.some((step) => selected.has(step.path))) {
-      throw new AsteriskIacError("ListingEmpty", `no file in ${pass.realPath} matches \`files\``, {
-        hint: "Check configDirectory and files. Nothing was written.",
-      });
-    }
-    const missing = steps
-      .filter((step) => needsContent(step) && !contents.has(step.path))
-      .map((step) => step.path);
-    for (const [path, bytes] of await pass.read(missing)) contents.set(path, bytes);
-    for (const [path, bytes] of projected) if (bytes !== null) contents.set(path, bytes);
+  const done = await source.exclusively(
+    () => importInto(pass, options),
+    (result) => importedMessage(result.record),
+  );
+  return { ...done, ...(source.revision === undefined ? {} : { revision: source.revision }) };
+}
 
-    const files = Object.fromEntries(
-      steps.map((step) => [step.path, describe(step, contents.get(step.path), pass)]),
-    );
-    const promise: ImportRecord = {
-      version: 1,
-      server: pass.declaration.name,
-      state: "Importing",
-      startedAt: resumed ? before.startedAt : new Date().toISOString(),
-      asteriskVersion: pass.asteriskVersion,
-      generation: pass.generation,
-      identity: pass.identity,
-      keyCheck: pass.key.check,
-      files,
-    };
-    if (options.again === true)
-      await source.writeRecord("collected", formatCollectedRecord({ version: 1, files: {} }));
-    await source.writeRecord("import", formatImportRecord(promise));
-    await storeAll(source, steps, contents, options.onProgress);
-    const record: ImportRecord = { ...promise, state: "Done", doneAt: new Date().toISOString() };
-    await source.writeRecord("import", formatImportRecord(record));
-    return { alreadyDone: false, resumed, record, source: source.name };
+async function importInto(
+  pass: Pass,
+  options: { readonly again?: boolean; readonly onProgress?: ImportProgress },
+): Promise<ImportResult> {
+  const { source } = pass.declaration;
+  const before = pass.record;
+  const resumed = before?.state === "Importing" && options.again !== true;
+  const inSource = await source.list();
+  const projected = await withoutOwnedKeys(pass, inSource);
+  const observed = pass.files.flatMap((file) => {
+    const bytes = projected.get(file.path);
+    if (bytes === undefined) return [file];
+    return bytes === null ? [] : [{ ...file, hash: contentHash(bytes), size: bytes.length }];
   });
+  const paths = new Map(pass.files.map((file) => [file.path, file.hash ?? null]));
+  const { selected, contents } = await selectPaths(
+    { paths, read: pass.read },
+    pass.declaration.spec.files,
+    pass.configDirectory,
+  );
+  const steps = planImport({
+    observed,
+    selected: (path) => selected.has(path),
+    pathPolicy: pathPolicy(pass.declaration.spec),
+    source: inSource,
+    promised: resumed ? before.files : {},
+    recorded: (hash) => pass.key.recorded(hash),
+  });
+  if (!steps.some((step) => selected.has(step.path))) {
+    throw new AsteriskIacError("ListingEmpty", `no file in ${pass.realPath} matches \`files\``, {
+      hint: "Check configDirectory and files. Nothing was written.",
+    });
+  }
+  const missing = steps
+    .filter((step) => needsContent(step) && !contents.has(step.path))
+    .map((step) => step.path);
+  for (const [path, bytes] of await pass.read(missing)) contents.set(path, bytes);
+  for (const [path, bytes] of projected) if (bytes !== null) contents.set(path, bytes);
+
+  const files = Object.fromEntries(
+    steps.map((step) => [step.path, describe(step, contents.get(step.path), pass)]),
+  );
+  const promise: ImportRecord = {
+    version: 1,
+    server: pass.declaration.name,
+    state: "Importing",
+    startedAt: resumed ? before.startedAt : new Date().toISOString(),
+    asteriskVersion: pass.asteriskVersion,
+    generation: pass.generation,
+    identity: pass.identity,
+    keyCheck: pass.key.check,
+    files,
+  };
+  if (options.again === true)
+    await source.writeRecord("collected", formatCollectedRecord({ version: 1, files: {} }));
+  await source.writeRecord("import", formatImportRecord(promise));
+  await storeAll(source, steps, contents, options.onProgress);
+  await recordServer(pass);
+  const record: ImportRecord = { ...promise, state: "Done", doneAt: new Date().toISOString() };
+  await source.writeRecord("import", formatImportRecord(record));
+  return { alreadyDone: false, resumed, record, source: source.name };
 }
 
 /**
@@ -174,11 +191,4 @@ function describe(step: ImportStep, bytes: Buffer | undefined, pass: Pass): Reco
     ...(file.generatedBy === undefined ? {} : { generatedBy: file.generatedBy }),
     ...(step.reason === undefined ? {} : { reason: step.reason }),
   };
-}
-
-/** How many paths had each outcome. */
-export function countOutcomes(record: ImportRecord): Record<ImportOutcome, number> {
-  const counts = { Stored: 0, Equal: 0, Kept: 0, Outside: 0, Unmanaged: 0, Skipped: 0 };
-  for (const file of Object.values(record.files)) counts[file.outcome] += 1;
-  return counts;
 }

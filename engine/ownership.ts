@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from "node:util";
-import { readKept } from "../asterisk/kept.ts";
 import { ConfError } from "../core/conf/errors.ts";
 import {
   isAsOwned,
@@ -26,7 +25,7 @@ import { contentHash } from "../core/record.ts";
 import type { ContentHash } from "../core/record.ts";
 import type { SourceFile } from "../core/source.ts";
 import type { Desired } from "./desired.ts";
-import type { Pass } from "./pass.ts";
+import type { ServerView } from "./pass.ts";
 
 /** A file in which resources own something, or did. */
 export interface OwnedFile {
@@ -54,7 +53,7 @@ export interface ComparedOwnedFile {
 
 /** Reads what is needed of every file in which resources own something, or did: two round trips at most. */
 export async function ownedFiles(
-  pass: Pass,
+  pass: ServerView,
   desired: Pick<Desired, "files">,
   { source, selected }: { source: ReadonlyMap<string, SourceFile>; selected: ReadonlySet<string> },
 ): Promise<ReadonlyMap<string, OwnedFile>> {
@@ -99,7 +98,7 @@ function writtenInStep(
 
 /** The bytes from before the first owner, of files from which an owner, or some of its keys, went away. */
 async function readOriginals(
-  pass: Pass,
+  pass: ServerView,
   desired: Pick<Desired, "files">,
   recorded: ReadonlyMap<string, RecordedOwnership>,
 ): Promise<ReadonlyMap<string, Buffer>> {
@@ -112,14 +111,7 @@ async function readOriginals(
         (content !== undefined && desired.files.get(path)?.content?.owner !== content.owner)),
   );
   const ids = [...new Set(wanted.map(([, { original }]) => original ?? ""))];
-  const kept = new Map(
-    await Promise.all(
-      ids.map(async (id) => {
-        const { contents } = await readKept(pass.session.host, { spoolDirectory: pass.spoolDirectory, id });
-        return [id, contents] as const;
-      }),
-    ),
-  );
+  const kept = new Map(await Promise.all(ids.map(async (id) => [id, await pass.readKept(id)] as const)));
   return new Map(
     wanted.flatMap(([path, { original }]) => {
       const bytes = kept.get(original ?? "")?.get(path);

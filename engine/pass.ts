@@ -2,9 +2,12 @@ import type { Listing } from "../asterisk/files.ts";
 import type { Host } from "../asterisk/host.ts";
 import type { HostRecord, HostState } from "../asterisk/host-record.ts";
 import { readHostState } from "../asterisk/host-record.ts";
+import { readKept } from "../asterisk/kept.ts";
 import { recover } from "../asterisk/transaction.ts";
+import { writableDirectories } from "../asterisk/writable.ts";
 import { observeFiles, readFiles } from "../asterisk/files.ts";
 import type { DistributionName } from "../asterisk/distribution.ts";
+import { askActiveCalls } from "../asterisk/active-calls.ts";
 import { askInstallation, askStatus } from "../asterisk/live.ts";
 import type { Installation } from "../asterisk/live.ts";
 import { askModules } from "../asterisk/modules.ts";
@@ -19,39 +22,57 @@ import type { ServerDeclaration, ServerSession } from "./session.ts";
 import { openHost, withSession } from "./session.ts";
 import { randomBytes } from "node:crypto";
 
-/** One look at the machine of a server, over SSH alone: what is there now, what is recorded, and a way to read more. */
-export interface HostPass {
+/** What a comparison is made from: one look at a server, live or as a repository has it (see offline.ts). */
+export interface ServerView {
   readonly declaration: ServerDeclaration;
   readonly secrets: SecretStore;
-  readonly host: Host;
-  readonly installation: Installation;
   readonly asteriskVersion: string;
-  /** The configuration directory as declared or as Asterisk says, and with every link resolved. */
+  /** The configuration directory as declared or as Asterisk says. */
   readonly configDirectory: string;
-  readonly realPath: string;
   readonly files: readonly ObservedFile[];
-  /** Which distribution writes there too; undefined for a plain Asterisk. */
-  readonly distribution: DistributionName | undefined;
   readonly identity: Identity;
-  /** Of the server's own record, kept on the server: how often it was written, and what was written last. */
-  readonly generation: number;
+  /** Of the server's own record, kept on the server: what was written last. */
   readonly applied: Readonly<Record<string, AppliedFile>>;
-  readonly hostRecord: HostRecord | undefined;
-  /** Who we are to that record: every command line that has this record key. */
-  readonly manager: string;
-  /** Asterisk's `astspooldir`, where the server's own record is kept. */
-  readonly spoolDirectory: string;
+  readonly hostRecord: Pick<HostRecord, "files"> | undefined;
   readonly key: RecordKey;
   /** The import record, if there is one; checked against the key, not against the identity. */
   readonly record: ImportRecord | undefined;
   /** Contents as they were when the pass looked; a file that changed since is an error. */
   readonly read: (paths: readonly string[]) => Promise<ReadonlyMap<string, Buffer>>;
+  /** What the apply of this id overwrote, by path. */
+  readonly readKept: (id: string) => Promise<ReadonlyMap<string, Buffer>>;
+  /** Of some directories those in which files can be made; the empty path is the configuration directory itself. */
+  readonly writableDirectories: (directories: readonly string[]) => Promise<ReadonlySet<string>>;
+}
+
+/** What a plan is made from: a comparison, and what Asterisk has loaded and read; undefined: nobody knows. */
+export interface PlanView extends ServerView {
+  readonly modules: () => Promise<LiveModules | undefined>;
+}
+
+/** One look at the machine of a server, over SSH alone: what is there now, what is recorded, and a way to read more. */
+export interface HostPass extends ServerView {
+  readonly host: Host;
+  readonly installation: Installation;
+  /** The configuration directory with every link resolved. */
+  readonly realPath: string;
+  /** Which distribution writes there too; undefined for a plain Asterisk. */
+  readonly distribution: DistributionName | undefined;
+  /** How often the server's own record was written. */
+  readonly generation: number;
+  readonly hostRecord: HostRecord | undefined;
+  /** Who we are to that record: every command line that has this record key. */
+  readonly manager: string;
+  /** Asterisk's `astspooldir`, where the server's own record is kept. */
+  readonly spoolDirectory: string;
 }
 
 /** One look at a server, over SSH and AMI. */
 export interface Pass extends HostPass {
   readonly session: ServerSession;
   readonly activeChannels: number;
+  /** Calls that are up, however many channels each has. */
+  readonly activeCalls: number;
   /** What live Asterisk has loaded and read; asked when it is needed. */
   readonly modules: () => Promise<LiveModules>;
   /** Round trips so far, logins not counted; requests that were sent together count once. */
@@ -59,7 +80,7 @@ export interface Pass extends HostPass {
 }
 
 /** The secret that holds the record key, and its key there. */
-const recordKeySecret = { name: "asterisk-iac", key: "record-key" };
+export const recordKeySecret = { name: "asterisk-iac", key: "record-key" };
 
 /** The machines that a run has seen, by the server that was declared for them. */
 export class SeenServers {
@@ -134,6 +155,7 @@ async function readRecords(
   options: PassOptions,
 ): Promise<ImportRecords> {
   const { source } = declaration;
+  await source.refresh?.();
   const text = await source.readRecord("import");
   const record = text === undefined ? undefined : parseImportRecord(text, source.recordFile("import"));
   return { record, key: await recordKey(declaration, secrets, record, options) };
@@ -146,16 +168,17 @@ async function look(
   options: PassOptions,
 ): Promise<Pass> {
   const { declaration, host, ami } = session;
-  const status = askStatus(ami);
+  const status = Promise.all([askStatus(ami), askActiveCalls(ami)]);
   // Awaited below; a failure of the listing must not leave it unhandled.
   status.catch(() => undefined);
   const seen = await lookOverHost({ declaration, host, secrets }, records, options);
-  const { asteriskVersion, activeChannels } = await status;
+  const [{ asteriskVersion, activeChannels }, activeCalls] = await status;
   return {
     ...seen,
     session,
     asteriskVersion,
     activeChannels,
+    activeCalls,
     modules: () => askModules(host, seen.configDirectory),
     roundTrips: () => host.roundTrips + ami.roundTrips,
   };
@@ -211,11 +234,13 @@ async function lookOverHost(
     key,
     record,
     read: async (paths) => (paths.length === 0 ? new Map<string, Buffer>() : readFiles(host, listing, paths)),
+    readKept: async (id) => (await readKept(host, { spoolDirectory, id })).contents,
+    writableDirectories: (directories) => writableDirectories(host, listing.realPath, directories),
   };
 }
 
 /** What was last in step, by path: of a file in which resources own keys, what it is without these. */
-function appliedFiles(record: HostRecord | undefined): Record<string, AppliedFile> {
+export function appliedFiles(record: Pick<HostRecord, "files"> | undefined): Record<string, AppliedFile> {
   const files = Object.entries(record?.files ?? {}).map(
     ([path, file]) => [path, file.ownership === undefined ? file : file.ownership.base] as const,
   );
@@ -276,7 +301,10 @@ async function recordKey(
 }
 
 /** Throws `IdentityChanged` when the record was made on another machine, or of another directory. */
-export function assertIdentity(pass: Pick<HostPass, "declaration" | "identity">, record: ImportRecord): void {
+export function assertIdentity(
+  pass: Pick<ServerView, "declaration" | "identity">,
+  record: ImportRecord,
+): void {
   const { machine, configDirectory } = record.identity;
   if (machine === pass.identity.machine && configDirectory === pass.identity.configDirectory) return;
   const what =

@@ -1,7 +1,9 @@
 import { structuredPatch } from "diff";
 import { decode, isBinary } from "../core/conf/index.ts";
+import type { SecretRule } from "../core/conf/secrets.ts";
 import { hideSecrets } from "../core/conf/secrets.ts";
 import type { Change, Side } from "../core/diff.ts";
+import { hideDeclaredSecrets } from "../core/difference/hide.ts";
 import type { PathFacts } from "../core/guard.ts";
 import { leftAlone } from "../core/guard.ts";
 import type { DifferenceHunk, DifferenceLine, Plan, PlannedChange } from "../core/plan.ts";
@@ -13,12 +15,13 @@ import type { OwnedChange } from "../core/ownership.ts";
 import { contentHash } from "../core/record.ts";
 import { redact } from "../core/redact.ts";
 import { fileSelector } from "../core/resource/index.ts";
+import { rulesToShowWith } from "../core/resource/secret-keys.ts";
 import type { CompareOptions, Comparison } from "./comparison.ts";
 import { compare } from "./comparison.ts";
 import { desiredBytes } from "./ownership.ts";
 import type { ConsequenceOptions, Consequences } from "./consequences.ts";
 import { afterChanges, consequencesOf, viewChanges } from "./consequences.ts";
-import type { Pass } from "./pass.ts";
+import type { PlanView } from "./pass.ts";
 
 /** Differences of larger files are not shown line by line. Bytes. */
 const largestDifference = 1024 * 1024;
@@ -42,12 +45,12 @@ export interface Contents {
 }
 
 /** What would change on one server, without changing anything. See `compare` for what it throws. */
-export async function planServer(pass: Pass, options: CompareOptions = {}): Promise<Plan> {
+export async function planServer(pass: PlanView, options: CompareOptions = {}): Promise<Plan> {
   return (await preparePlan(pass, options)).plan;
 }
 
 /** The same, with the bytes. */
-export async function preparePlan(pass: Pass, options: CompareOptions = {}): Promise<PreparedPlan> {
+export async function preparePlan(pass: PlanView, options: CompareOptions = {}): Promise<PreparedPlan> {
   const { declaration } = pass;
   const comparison = await compare(pass, options);
   const { triples, observed, record, owned, secrets } = comparison;
@@ -74,13 +77,14 @@ export async function preparePlan(pass: Pass, options: CompareOptions = {}): Pro
     seeBoth(),
     writes(comparison.changes.filter(isFree), "server") ? pass.modules() : undefined,
   ]);
+  const rules = rulesToShowWith(declaration.spec.source?.git?.secretKeys);
   const planned = changes.map((change): PlannedChange => {
     const { path } = change;
     const triple = triples.get(path);
     const onServer = consequences.server;
     const error = change.kind === "Write" && change.to === "server" ? onServer?.errors.get(path) : undefined;
     const blocked = leftAlone(change, facts(path, onServer?.includerOf(path)));
-    const difference = differenceOf(change, contents);
+    const difference = differenceOf(change, contents, rules);
     const owners = owned.get(path)?.owned ?? [];
     const content = owned.get(path)?.file.desired?.content;
     return {
@@ -98,7 +102,10 @@ export async function preparePlan(pass: Pass, options: CompareOptions = {}): Pro
     server: declaration.name,
     updateDirection: declaration.spec.updateDirection,
     changes: planned,
-    effects: [...(consequences.server?.differences ?? []), ...(consequences.source?.differences ?? [])],
+    effects: hideDeclaredSecrets(
+      [...(consequences.server?.differences ?? []), ...(consequences.source?.differences ?? [])],
+      rules,
+    ),
     reloads: live === undefined ? undefined : reloadsOf(planned, live, consequences.server),
   });
   return { plan: redact(plan, secrets), comparison, contents, consequences };
@@ -122,7 +129,7 @@ function emptied(path: string): Change {
 
 function ownersOf(
   owned: readonly OwnedChange[],
-  { key }: Pass,
+  { key }: PlanView,
   toServer: Buffer | undefined,
 ): NonNullable<PlannedChange["owners"]> {
   const result = toServer === undefined ? null : key.recorded(contentHash(toServer));
@@ -161,12 +168,12 @@ export function consequenceOptions({
   declaration: { spec },
   asteriskVersion,
   configDirectory,
-}: Pass): ConsequenceOptions {
+}: PlanView): ConsequenceOptions {
   return { asteriskVersion, configDirectory, allowExec: spec.allowExec, maxChange: spec.maxChange };
 }
 
 async function consequencesOfAll(
-  pass: Pass,
+  pass: PlanView,
   comparison: Comparison,
   contents: Contents,
   changes: readonly Change[],
@@ -189,7 +196,7 @@ async function consequencesOfAll(
  * one. What the source has with the same bytes is read there.
  */
 export async function allOnServer(
-  pass: Pass,
+  pass: PlanView,
   comparison: Comparison,
   known: ReadonlyMap<string, Buffer>,
 ): Promise<ReadonlyMap<string, Buffer>> {
@@ -212,7 +219,7 @@ export async function allOnServer(
 }
 
 async function allInSource(
-  pass: Pass,
+  pass: PlanView,
   { triples, source }: Comparison,
   contents: Contents,
 ): Promise<ReadonlyMap<string, Buffer>> {
@@ -235,7 +242,7 @@ function known(hash: string | null | undefined): string | null {
 const differingKinds = new Set<Change["kind"]>(["Write", "Drift", "Conflict", "DirectionNotSet", "Remove"]);
 
 async function readDiffering(
-  pass: Pass,
+  pass: PlanView,
   { changes, source, observed, owned }: Comparison,
 ): Promise<Contents> {
   const paths = changes.filter(({ kind }) => differingKinds.has(kind)).map(({ path }) => path);
@@ -259,7 +266,11 @@ async function readDiffering(
 }
 
 /** From what the written side has to what it would get; for a conflict, from the server's to the source's. */
-function differenceOf(change: Change, contents: Contents): DifferenceHunk[] | undefined {
+function differenceOf(
+  change: Change,
+  contents: Contents,
+  rules: readonly SecretRule[],
+): DifferenceHunk[] | undefined {
   if (!differingKinds.has(change.kind)) return undefined;
   const toSource = "to" in change && change.to === "source";
   const [before, after] = toSource
@@ -271,12 +282,12 @@ function differenceOf(change: Change, contents: Contents): DifferenceHunk[] | un
   return patch?.hunks.map((hunk) => ({
     oldStart: hunk.oldStart,
     newStart: hunk.newStart,
-    lines: hunk.lines.map((line) => differenceLine(change.path, line)),
+    lines: hunk.lines.map((line) => differenceLine(change.path, line, rules)),
   }));
 }
 
 const kinds = { "+": "added", "-": "removed" } as const;
 
-function differenceLine(path: string, line: string): DifferenceLine {
-  return { kind: kinds[line[0] as "+" | "-"] ?? "same", text: hideSecrets(path, line.slice(1)) };
+function differenceLine(path: string, line: string, rules: readonly SecretRule[]): DifferenceLine {
+  return { kind: kinds[line[0] as "+" | "-"] ?? "same", text: hideSecrets(path, line.slice(1), rules) };
 }

@@ -6,7 +6,7 @@ import type { Records } from "../core/recorded.ts";
 import { recordedOf } from "../core/recorded.ts";
 import { fileSelector } from "../core/resource/index.ts";
 import type { SourceFile } from "../core/source.ts";
-import type { Pass } from "./pass.ts";
+import type { ServerView } from "./pass.ts";
 
 /** One side's files, for finding out which of them belong to the declaration. */
 export interface Selectable {
@@ -57,7 +57,7 @@ export async function selectPaths(
  * recorded with them. So an unchanged server costs no read at all.
  */
 export async function selectForPlan(
-  pass: Pass,
+  pass: ServerView,
   source: ReadonlyMap<string, SourceFile>,
   records: Records,
 ): Promise<ReadonlySet<string>> {
@@ -96,7 +96,7 @@ export async function selectForPlan(
 const wasTaken = new Set<ImportOutcome>(["Stored", "Equal", "Kept"]);
 
 async function readSource(
-  { declaration }: Pass,
+  { declaration }: ServerView,
   paths: readonly string[],
 ): Promise<ReadonlyMap<string, Buffer>> {
   return new Map(

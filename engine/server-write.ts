@@ -57,6 +57,7 @@ export async function writeServer(
   pass: Pass,
   { plan, comparison, contents, consequences }: PreparedPlan,
 ): Promise<ServerWrite> {
+  const { revision } = pass.declaration.source;
   const changes = plan.changes.filter(({ blocked }) => blocked === undefined).map(({ change }) => change);
   const hashOnServer = (path: string): string | null => {
     const file = comparison.observed.get(path);
@@ -97,6 +98,7 @@ export async function writeServer(
       version: 1,
       manager: pass.manager,
       planHash: plan.hash,
+      ...(revision === undefined ? {} : { revision: revision.commit }),
       appliedAt: new Date().toISOString(),
       verified: false,
       files: pass.hostRecord?.files ?? {},

@@ -5,7 +5,7 @@ import type { AMIOptions } from "../asterisk/ami/client.ts";
 import { AMIClient } from "../asterisk/ami/client.ts";
 import { AMISession } from "../asterisk/ami/session.ts";
 import type { Transport } from "../asterisk/ami/transport.ts";
-import type { Host } from "../asterisk/host.ts";
+import type { Host, SocketHost } from "../asterisk/host.ts";
 import { proveLogin } from "../asterisk/manager-users.ts";
 import type { LoginProof } from "../asterisk/manager-users.ts";
 import { openLocal } from "../asterisk/local.ts";
@@ -108,7 +108,7 @@ export async function openSession(
 }
 
 /** Opens the way to the machine alone, where AMI is not to be asked, or can't be yet; whoever calls closes it. */
-export async function openHost(declaration: ServerDeclaration, secrets: SecretStore): Promise<Host> {
+export async function openHost(declaration: ServerDeclaration, secrets: SecretStore): Promise<SocketHost> {
   const { ssh, local } = declaration.spec;
   if (local !== undefined) return openLocalHost(declaration);
   const reference = ssh?.credentialsSecretRef?.name;
@@ -132,7 +132,30 @@ export async function proveLoginOver(
   return proveLogin({ ...account, transport, label: declaration.name });
 }
 
-async function openLocalHost({ name, spec }: ServerDeclaration): Promise<Host> {
+/**
+ * One AMI connection for an account other than the engine's, over the way that is declared and a host that is open. Its
+ * credentials are the keys `username` and `password` of that secret. No events come until they are asked for.
+ */
+export async function connectAs(
+  host: Host,
+  declaration: ServerDeclaration,
+  secrets: SecretStore,
+  credentials: string,
+): Promise<AMIClient> {
+  const secret = await secrets.read(credentials);
+  const reference = declaration.spec.ami.tls?.caSecretRef?.name;
+  const ca = reference === undefined ? undefined : await secrets.read(reference);
+  return AMIClient.connect({
+    transport: await transportOf(declaration, Promise.resolve({ value: host }), ca),
+    username: required(secret, credentials, "username"),
+    password: required(secret, credentials, passwordKey),
+    label: declaration.name,
+    eventMask: "off",
+    readsSystem: false,
+  });
+}
+
+async function openLocalHost({ name, spec }: ServerDeclaration): Promise<SocketHost> {
   const become = spec.local?.become;
   return openLocal({ label: name, ...(become === undefined ? {} : { become }) });
 }
@@ -147,7 +170,7 @@ async function openSSHHost(
   declaration: ServerDeclaration,
   secrets: SecretStore,
   secret: Secret | undefined,
-): Promise<Host> {
+): Promise<SocketHost> {
   const { ssh } = declaration.spec;
   if (ssh === undefined)
     throw new AsteriskIacError("InvalidManifest", "the server has neither ssh nor local");

@@ -13,12 +13,17 @@ import { planServer } from "./plan.ts";
 export interface ServerStatus {
   readonly asteriskVersion: string;
   readonly activeChannels: number;
+  readonly activeCalls: number;
   readonly updateDirection: UpdateDirection | undefined;
   readonly initialImport: {
     readonly done: boolean;
     readonly time: string | null;
     readonly outcomes: Record<ImportOutcome, number> | null;
   };
+  /** Of a source with a history: the commit that is there now, and the one that was applied last. */
+  readonly revision: { readonly source: string | null; readonly applied: string | null } | null;
+  /** The public address of the web console; null where none is declared, or it is switched off. */
+  readonly consoleURL: string | null;
   readonly conditions: readonly Condition[];
   readonly roundTrips: number;
 }
@@ -31,15 +36,24 @@ export async function statusServer(pass: Pass): Promise<ServerStatus> {
   return {
     asteriskVersion: pass.asteriskVersion,
     activeChannels: pass.activeChannels,
+    activeCalls: pass.activeCalls,
     updateDirection,
     initialImport: {
       done: record?.state === "Done",
       time: record?.doneAt ?? null,
       outcomes: record === undefined ? null : countOutcomes(record),
     },
+    revision: revisionOf(pass),
+    consoleURL: declaration.spec.console?.disabled === true ? null : (declaration.spec.console?.url ?? null),
     conditions: conditions({ record, updateDirection, plan }),
     roundTrips: pass.roundTrips(),
   };
+}
+
+function revisionOf({ declaration: { source }, hostRecord }: Pass): ServerStatus["revision"] {
+  const applied = hostRecord?.revision ?? null;
+  const now = source.revision?.commit ?? null;
+  return applied === null && now === null ? null : { source: now, applied };
 }
 
 async function planOrStalled(pass: Pass): Promise<Plan | AsteriskIacError> {

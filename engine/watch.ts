@@ -8,7 +8,7 @@ import type { ServerDeclaration, ServerSession } from "./session.ts";
 import { openSession } from "./session.ts";
 
 /** Why a pass was made. */
-export type WatchCause = "start" | "interval" | "FullyBooted" | "retry";
+export type WatchCause = "start" | "interval" | "commit" | "FullyBooted" | "retry";
 
 export interface WatchOptions extends ApplyOptions {
   readonly intervalMs: number;
@@ -21,8 +21,9 @@ export interface WatchOptions extends ApplyOptions {
 const firstBackoffMs = 1_000;
 
 /**
- * Reconciles one server until it is told to stop: at once, on an interval, and whenever Asterisk has started. Both
- * connections stay open in between. After a failure it comes back with growing, random waits, at most the interval.
+ * Reconciles one server until it is told to stop: at once, on an interval, whenever Asterisk has started, and when its
+ * source has a new commit. Both connections stay open in between. After a failure it comes back with growing, random
+ * waits, at most the interval.
  */
 export async function watchServer(
   declaration: ServerDeclaration,
@@ -41,9 +42,12 @@ export async function watchServer(
     } finally {
       await session?.close();
     }
-    const mostMs = Math.min(firstBackoffMs * 2 ** failures++, options.intervalMs);
-    await until(options.signal, Math.round(mostMs * (0.5 + Math.random() / 2)));
+    await until(options.signal, backoffMs(failures++, options.intervalMs));
   }
+}
+
+function backoffMs(failures: number, mostMs: number): number {
+  return Math.round(Math.min(firstBackoffMs * 2 ** failures, mostMs) * (0.5 + Math.random() / 2));
 }
 
 /** Passes over one session; throws when a connection is lost. */
@@ -55,48 +59,67 @@ async function watchSession(
 ): Promise<void> {
   const { signal, onPass, onError, intervalMs } = options;
   const wake = new Wake();
-  session.ami.onRestored(() => wake.up());
-  session.ami.on("FullyBooted", () => wake.up());
+  session.ami.onRestored(() => wake.up("FullyBooted"));
+  session.ami.on("FullyBooted", () => wake.up("FullyBooted"));
+  const stopListening = session.declaration.source.onChange?.(() => wake.up("commit"));
   let cause: WatchCause = "start";
-  while (!signal.aborted) {
-    try {
-      onPass(
-        cause,
-        await applyServer(
-          await passOver(session, secrets, { seen: new SeenServers(), writing: true }),
-          options,
-        ),
-      );
-      onGood();
-      // A rollback of manager.conf closes AMI; both connections are opened anew.
-      if (!session.ami.isConnected) return;
-    } catch (thrown) {
-      const error = asAsteriskIacError(thrown).on(session.declaration.name);
-      // A person must act, or the files changed meanwhile: the connections are fine. Anything else opens them anew.
-      if (error.next !== "Stalled" && error.code !== "ChangedMeanwhile") throw error;
-      onError(cause, error);
+  let troubles = 0;
+  try {
+    while (!signal.aborted) {
+      let wait = intervalMs;
+      try {
+        onPass(
+          cause,
+          await applyServer(
+            await passOver(session, secrets, { seen: new SeenServers(), writing: true }),
+            options,
+          ),
+        );
+        onGood();
+        troubles = 0;
+        // A rollback of manager.conf closes AMI; both connections are opened anew.
+        if (!session.ami.isConnected) return;
+      } catch (thrown) {
+        const error = asAsteriskIacError(thrown).on(session.declaration.name);
+        if (!leavesConnections(error)) throw error;
+        onError(cause, error);
+        if (error.next !== "Stalled") wait = error.retryAfterMs ?? soon(error, troubles++, intervalMs);
+      }
+      const isSoon = wait !== intervalMs;
+      cause = (await wake.wait(signal, wait)) ?? (isSoon ? "retry" : "interval");
     }
-    cause = (await wake.wait(signal, intervalMs)) ? "FullyBooted" : "interval";
+  } finally {
+    stopListening?.();
   }
+}
+
+/** A person must act, the files changed meanwhile, or the source can't be reached; anything else opens connections anew. */
+function leavesConnections({ next, code }: AsteriskIacError): boolean {
+  return next === "Stalled" || code === "ChangedMeanwhile" || code === "SourceUnavailable";
+}
+
+/** What others changed meanwhile is planned anew at once, unless they go on and on. */
+function soon({ code }: AsteriskIacError, troubles: number, mostMs: number): number {
+  return code === "ChangedMeanwhile" && troubles === 0 ? 0 : backoffMs(troubles, mostMs);
 }
 
 /** Something that can be waited for; a call before the wait counts, so that nothing is missed. */
 class Wake {
-  #called = false;
+  #cause: WatchCause | undefined;
   #waiting: (() => void) | undefined;
 
-  up(): void {
-    this.#called = true;
+  up(cause: WatchCause): void {
+    this.#cause = cause;
     this.#waiting?.();
   }
 
-  /** True if it was called, false after `milliseconds` or an abort. */
-  async wait(signal: AbortSignal, milliseconds: number): Promise<boolean> {
-    if (!this.#called) await until(signal, milliseconds, (resolve) => (this.#waiting = resolve));
-    const called = this.#called;
-    this.#called = false;
+  /** Why it was called; undefined after `milliseconds` or an abort. */
+  async wait(signal: AbortSignal, milliseconds: number): Promise<WatchCause | undefined> {
+    if (this.#cause === undefined) await until(signal, milliseconds, (resolve) => (this.#waiting = resolve));
+    const cause = this.#cause;
+    this.#cause = undefined;
     this.#waiting = undefined;
-    return called;
+    return cause;
   }
 }
 

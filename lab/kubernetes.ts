@@ -5,7 +5,7 @@ import { stringify } from "yaml";
 import { AsteriskIacError } from "../core/errors.ts";
 import { kubernetesPrograms, type KubernetesPrograms } from "./kubernetes/binaries.ts";
 import { exists } from "./cache.ts";
-import { controlPlanePaths, startControlPlane } from "./kubernetes/control-plane.ts";
+import { auditPolicy, controlPlanePaths, startControlPlane } from "./kubernetes/control-plane.ts";
 import { writeResources } from "./kubernetes/resources.ts";
 import { alone } from "./lock.ts";
 import type { Progress } from "./platform.ts";
@@ -106,6 +106,7 @@ async function start(
   const administrator = kubeconfig({ url, certificate: paths.certificate }, { name: "administrator", token });
   await writePrivate(paths.tokens, `${token},administrator,administrator,system:masters\n`);
   await writePrivate(paths.serviceAccountKey, privateKey.export({ type: "sec1", format: "pem" }).toString());
+  await writePrivate(paths.auditPolicy, auditPolicy);
   await writePrivate(paths.kubeconfig, administrator);
   try {
     const started = await startControlPlane({ programs, directory, port: port.port, token });

@@ -49,8 +49,16 @@ const tiedToCaller = `exec 3<&0; (cat <&3 >/dev/null; kill -KILL -1) & "$@" </de
  * yet. The cache is `$XDG_CACHE_HOME/asterisk-iac/lab` (~/.cache by default), one folder for each release and
  * recipe. A tree appears there when it is whole; of two callers at once one builds and the other waits.
  */
-export async function rootTree(version: AsteriskVersion, onProgress: Progress): Promise<string> {
-  const suite = suites[version];
+export function rootTree(version: AsteriskVersion, onProgress: Progress): Promise<string> {
+  return debianTree(suites[version], options, onProgress);
+}
+
+/** The same of any release and recipe: a folder that mmdebstrap makes once with these options. */
+export async function debianTree(
+  suite: string,
+  options: readonly string[],
+  onProgress: Progress,
+): Promise<string> {
   const recipe = createHash("sha256")
     .update(JSON.stringify([suite, options]))
     .digest("hex")
@@ -63,7 +71,7 @@ export async function rootTree(version: AsteriskVersion, onProgress: Progress): 
   try {
     if (await exists(tree)) return tree;
     await removeUnfinished(tree);
-    await build(suite, tree, onProgress);
+    await build(suite, options, tree, onProgress);
   } finally {
     await lock.release();
   }
@@ -91,9 +99,14 @@ async function removeUnfinished(tree: string): Promise<void> {
   if (unfinished.length > 0) await removeTrees(unfinished);
 }
 
-async function build(suite: string, tree: string, onProgress: Progress): Promise<void> {
+async function build(
+  suite: string,
+  options: readonly string[],
+  tree: string,
+  onProgress: Progress,
+): Promise<void> {
   const unfinished = `${tree}.unfinished-${randomUUID()}`;
-  onProgress(`making a root tree of Debian ${suite} with Asterisk: once, about half a minute`);
+  onProgress(`making a root tree of Debian ${suite}: once, about half a minute`);
   const command = ["mmdebstrap", ...options, suite, unfinished, ...(await mirror())];
   const log: string[] = [];
   const code = await runTied(command, (line) => {

@@ -11,7 +11,7 @@ const maxHeaders = 128;
 const banner = "Asterisk Call Manager/";
 /** A banner is some 30 bytes; whatever has no line end by then is no AMI. */
 const maxBannerBytes = 256;
-const keptBytes = 64 * 1024;
+const keptBytes = 4 * 1024;
 const endOfMessage = Buffer.from("\r\n\r\n");
 
 /**

@@ -31,7 +31,7 @@ export function openWire(endpoint: Endpoint, listener: WireListener): Wire {
   manager.on("error", (error: Error) => (reason ??= abort.signal.aborted ? undefined : error));
   manager.once("close", () => listener.closed(reason));
   const receive = {
-    buffer: Buffer.allocUnsafe(64 * 1024),
+    buffer: Buffer.allocUnsafe(8 * 1024),
     callback: (length: number, buffer: Uint8Array) => {
       listener.received(buffer.subarray(0, length));
       return true;

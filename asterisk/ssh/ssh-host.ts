@@ -1,7 +1,8 @@
 import type { Duplex } from "node:stream";
 import type { ClientChannel } from "ssh2";
 import { AsteriskIacError, asAsteriskIacError, messageOf } from "../../core/errors.ts";
-import type { Host, ScriptOptions, ScriptResult } from "../host.ts";
+import type { ScriptOptions, ScriptResult, SocketHost } from "../host.ts";
+import { relay } from "../relay.ts";
 import { RoundTrips } from "../round-trips.ts";
 import { KILL_SCRIPT, compile, late, runIn, shellCommandLine, sudoersLine, timeoutOf } from "../shell.ts";
 import type { Shell } from "../shell.ts";
@@ -23,7 +24,7 @@ const KILL_TIMEOUT_MS = 2_000;
 const PROHIBITED = 1;
 
 /** Opens one SSH connection to a server; every call of the Host goes over it. See `connect` for the errors. */
-export async function openSSH(options: SSHOptions): Promise<Host> {
+export async function openSSH(options: SSHOptions): Promise<SocketHost> {
   const commandLine = shellCommandLine(options.become);
   try {
     return new SSHHost(options, await connect(options), commandLine);
@@ -32,7 +33,7 @@ export async function openSSH(options: SSHOptions): Promise<Host> {
   }
 }
 
-class SSHHost implements Host {
+class SSHHost implements SocketHost {
   readonly #options: SSHOptions;
   readonly #connection: Connection;
   readonly #shells: ReadyShells;
@@ -69,6 +70,24 @@ class SSHHost implements Host {
         );
       });
       return await inTime(opening, CONNECT_TIMEOUT_MS, forwardTimedOut(host, port));
+    });
+  }
+
+  async connectUnix(path: string): Promise<Duplex> {
+    return this.#explained(async () => {
+      const opening = new Promise<ClientChannel>((resolve, reject) => {
+        // ssh2 throws where the server is no OpenSSH.
+        this.#connection.client.openssh_forwardOutStreamLocal(path, (error, channel) =>
+          error ? reject(socketRefused(error, path)) : resolve(channel),
+        );
+      });
+      try {
+        return await inTime(opening, CONNECT_TIMEOUT_MS, socketTimedOut(path));
+      } catch (error) {
+        if (this.#options.become === undefined) throw error;
+        const channel = await inTime(this.#takeShell(), CONNECT_TIMEOUT_MS, socketTimedOut(path));
+        return await relay(this.#asShell(channel), path, CONNECT_TIMEOUT_MS);
+      }
     });
   }
 
@@ -161,4 +180,23 @@ function forwardRefused(error: Error & { reason?: unknown }, host: string, port:
     `The server could not connect to ${host} port ${port} on its side: ${error.message}.`,
     { next: "Retry", hint: `Check that a program listens on ${host} port ${port} there.` },
   );
+}
+
+function socketTimedOut(path: string): AsteriskIacError {
+  return new AsteriskIacError(
+    "TimedOut",
+    `The server did not connect to ${path} on its side within ${CONNECT_TIMEOUT_MS / 1000} s.`,
+    { next: "Retry" },
+  );
+}
+
+/** sshd says the same whether it forbids the way, the socket is not there, or the user may not use it. */
+function socketRefused(error: Error, path: string): AsteriskIacError {
+  return new AsteriskIacError("Unreachable", `The socket ${path} can't be reached: ${error.message}.`, {
+    next: "Retry",
+    hint:
+      "Check that the program runs; that the login user may use its socket (for Asterisk: astctlgroup and " +
+      "astctlpermissions in asterisk.conf), or set `become`; and that sshd allows it (AllowStreamLocalForwarding and " +
+      "AllowTcpForwarding yes or local, and no PermitOpen).",
+  });
 }

@@ -168,6 +168,7 @@ async function applyFleet(shell: Shell, context: ServerContext, options: FleetAp
         return applyServer(pass, {
           ...planOptions,
           allow: options.allow,
+          onWaiting: (message) => terminal.stderr.write(`${server.name}: ${message}\n`),
           stillDeclared: () => context.stillDeclared(server.name),
           ...(expectedHash === undefined ? {} : { expectedHash }),
         });

@@ -5,6 +5,7 @@ import type { Allowance } from "../../core/guard.ts";
 import { pathPolicy } from "../../core/resource/index.ts";
 import type { BootstrapResult } from "../../engine/bootstrap.ts";
 import { bootstrapServer } from "../../engine/bootstrap.ts";
+import type { AccountPurpose } from "../../engine/bootstrap-account.ts";
 import type { SecretStore } from "../../engine/secrets.ts";
 import type { ServerDeclaration } from "../../engine/session.ts";
 import type { MachineFlags } from "../bootstrap-machine.ts";
@@ -20,6 +21,7 @@ import { allowOption } from "./apply.ts";
 
 interface BootstrapFlags extends MachineFlags {
   readonly allow: readonly Allowance[];
+  readonly calls?: boolean;
 }
 
 export function addBootstrapCommand(program: Command, shell: Shell): void {
@@ -35,6 +37,7 @@ export function addBootstrapCommand(program: Command, shell: Shell): void {
     )
     .option("--identity <file>", "USER@HOST: the private key to log in with (default: the SSH agent)")
     .option("--store-key", "USER@HOST: keep that key in secrets/, so that later commands log in with it")
+    .option("--calls", "make the account that reads calls instead (see `asteriskctl calls`)")
     .addOption(allowOption())
     .addHelpText(
       "after",
@@ -45,6 +48,7 @@ goes to secrets/, the account to the manifest. What is there already is left; ru
 
 Examples:
   $ asteriskctl bootstrap pbx1
+  $ asteriskctl bootstrap --calls pbx1                   the account that \`asteriskctl calls\` reads with
   $ asteriskctl bootstrap admin@pbx.example.com --dir pbx
   $ asteriskctl bootstrap admin@pbx.example.com --host-key SHA256:… --identity ~/.ssh/id_ed25519 --store-key`,
     )
@@ -75,6 +79,7 @@ function withKey(secrets: SecretStore, name: string, key: Buffer): SecretStore {
     },
     readOrCreate: (...given) => secrets.readOrCreate(...given),
     write: (...given) => secrets.write(...given),
+    writeAll: (...given) => secrets.writeAll(...given),
     remove: (...given) => secrets.remove(...given),
     appendLine: (...given) => secrets.appendLine(...given),
   };
@@ -96,9 +101,11 @@ async function bootstrapDeclared(shell: Shell, context: ServerContext, flags: Bo
     servers,
     async (server): Promise<Bootstrapped> => {
       const manifest = manifestOf(server.name);
-      const result = await bootstrapServer(server, secrets, { allow: new Set(flags.allow) });
-      const added = await declare(manifest, server, result);
-      return { ...result, manifest, added, next: nextSteps(server, result) };
+      const purpose = flags.calls === true ? "calls" : "engine";
+      const result = await bootstrapServer(server, secrets, { allow: new Set(flags.allow), purpose });
+      const tells = purpose === "calls" ? tellingEvents(server, result) : undefined;
+      const added = await declare(manifest, server, { ...result, tells });
+      return { ...result, manifest, added, next: nextSteps(server, result, purpose) };
     },
     { command: "bootstrap", text, json },
   );
@@ -109,11 +116,11 @@ async function bootstrapDeclared(shell: Shell, context: ServerContext, flags: Bo
 async function declare(
   file: string,
   { name, spec }: ServerDeclaration,
-  result: BootstrapResult,
+  result: BootstrapResult & { readonly tells: object | undefined },
 ): Promise<readonly string[]> {
   const policy = pathPolicy(spec)(result.file);
   const needsRule = policy.kind !== "Managed" || policy.direction !== "ToAsterisk";
-  if (result.isDeclared && !needsRule) return [];
+  if (result.isDeclared && !needsRule && result.tells === undefined) return [];
   const before = await readFile(file, "utf8");
   if (file.endsWith(".json") && !result.isDeclared) {
     throw new AsteriskIacError("InvalidManifest", "an account can't be added to a manifest in JSON", {
@@ -123,8 +130,38 @@ async function declare(
   }
   const ruled = needsRule ? addRule(before, name, result.file) : { text: before, added: [] };
   const edited = result.isDeclared ? ruled : addDocument(ruled.text, accountResource(name, result));
-  await replaceManifest(file, before, edited.text);
-  return result.isDeclared ? ruled.added : [...ruled.added, ...edited.added];
+  const events = result.tells === undefined ? edited : addDocument(edited.text, result.tells);
+  await replaceManifest(file, before, events.text);
+  return [
+    ...ruled.added,
+    ...(result.isDeclared ? [] : edited.added),
+    ...(result.tells === undefined ? [] : events.added),
+  ];
+}
+
+const presentation = "CALLERID(pres)";
+
+/**
+ * The ConfFile by which Asterisk says with every event when it was and whether the caller may be shown; undefined where it
+ * is declared already, or where manager.conf is a distribution's.
+ */
+function tellingEvents(
+  { name, files }: ServerDeclaration,
+  { distribution, channelVariables }: BootstrapResult,
+): object | undefined {
+  if (distribution !== undefined || files.some((file) => file.name === `${name}-calls`)) return undefined;
+  const others = channelVariables.filter((variable) => variable !== presentation);
+  const lines = ["timestampevents = yes", `channelvars = ${[...others, presentation].join(",")}`];
+  return {
+    apiVersion: "asterisk-iac.dev/v1alpha1",
+    kind: "ConfFile",
+    metadata: { name: `${name}-calls` },
+    spec: {
+      serverRef: { name },
+      path: "manager.conf",
+      sections: [{ name: "general", lines: `${lines.join("\n")}\n` }],
+    },
+  };
 }
 
 /** The account as a manifest declares it: defaults are left out. */
@@ -132,7 +169,7 @@ function accountResource(
   server: string,
   { account: { name, spec }, file, isElsewhere }: BootstrapResult,
 ): object {
-  const { username, read, write, permit, privilegedReason } = spec;
+  const { username, read, write, permit, eventFilters, privilegedReason } = spec;
   return {
     apiVersion: "asterisk-iac.dev/v1alpha1",
     kind: "AMIAccount",
@@ -144,13 +181,26 @@ function accountResource(
       read,
       write,
       permit,
-      privilegedReason,
+      ...(eventFilters.length > 0 ? { eventFilters } : {}),
+      ...(privilegedReason === undefined ? {} : { privilegedReason }),
       ...(isElsewhere ? { file } : {}),
     },
   };
 }
 
-function nextSteps({ name, spec }: ServerDeclaration, { isImported }: BootstrapResult): string[] {
+function nextSteps(
+  { name, spec }: ServerDeclaration,
+  { isImported, distribution }: BootstrapResult,
+  purpose: AccountPurpose,
+): string[] {
+  if (purpose === "calls") {
+    const custom =
+      "write `[general](+)` with `timestampevents = yes` and `channelvars = CALLERID(pres)` into manager_custom.conf";
+    return [
+      distribution === undefined ? `asteriskctl apply ${name}` : custom,
+      `asteriskctl calls --follow ${name}`,
+    ];
+  }
   return [
     ...(isImported ? [] : [`asteriskctl import ${name}`]),
     ...(spec.updateDirection === undefined

@@ -6,6 +6,7 @@ import { SeenServers, withPass } from "../../engine/pass.ts";
 import { serverContext } from "../context.ts";
 import { presentFleet } from "../fleet.ts";
 import type { Shell } from "../program.ts";
+import { revisionText } from "../render/apply.ts";
 import { serversArgument } from "../program.ts";
 import type { Paint } from "../terminal.ts";
 import { printable } from "../terminal.ts";
@@ -54,6 +55,7 @@ function text(server: string, result: ImportResult, paint: Paint): string[] {
     `${paint("bold", server)}  ${paint("green", "imported")} ${taken} of ${total} files into ${result.source}${result.resumed ? " (resumed)" : ""}`,
     `  stored ${counts.Stored}, equal ${counts.Equal}, kept ${counts.Kept}, outside \`files\` ${counts.Outside}, unmanaged ${counts.Unmanaged}, skipped ${counts.Skipped}`,
   ];
+  if (result.revision !== undefined) lines.push(`  ${revisionText(result.revision)}`);
   for (const [outcome, title] of named) {
     for (const [path, file] of Object.entries(record.files)) {
       if (file.outcome !== outcome) continue;
@@ -76,15 +78,16 @@ function json(result: ImportResult): {
   alreadyDone: boolean;
   resumed: boolean;
   source: string;
+  revision: object | null;
   initialImport: object;
   files: ImportRecord["files"];
 } {
-  const { record, alreadyDone, resumed, source } = result;
+  const { record, alreadyDone, resumed, source, revision } = result;
   const initialImport = {
     done: record.state === "Done",
     time: record.doneAt ?? null,
     asteriskVersion: record.asteriskVersion,
     outcomes: countOutcomes(record),
   };
-  return { alreadyDone, resumed, source, initialImport, files: record.files };
+  return { alreadyDone, resumed, source, revision: revision ?? null, initialImport, files: record.files };
 }

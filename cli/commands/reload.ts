@@ -88,6 +88,7 @@ Examples:
           withSession(server, secrets, (session) =>
             restart({ session: session.ami, host: session.host }, options.when, {
               deadlineMs: options.timeout * 1000,
+              onWaiting: (message) => shell.terminal.stderr.write(`${server.name}: ${message}\n`),
             }),
           ),
         { command: "restart", text: restartText, json: (result) => ({ ...result }) },

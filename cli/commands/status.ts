@@ -59,6 +59,14 @@ function text(server: string, status: ServerStatus, paint: Paint): string[] {
     if (column !== 1 || condition === undefined) return cell;
     return paint(condition.status === good[condition.type] ? "green" : "red", cell);
   });
-  const facts = `Asterisk ${printable(status.asteriskVersion)}, ${status.updateDirection ?? "no updateDirection"}, ${status.activeChannels} active channels`;
-  return [`${paint("bold", server)}  ${facts}`, ...painted.map((line) => `  ${line}`)];
+  const facts = `Asterisk ${printable(status.asteriskVersion)}, ${status.updateDirection ?? "no updateDirection"}, ${status.activeCalls} active calls`;
+  return [`${paint("bold", server)}  ${facts}`, ...revisions(status), ...painted.map((line) => `  ${line}`)];
+}
+
+function revisions({ revision }: ServerStatus): string[] {
+  if (revision === null) return [];
+  const { source, applied } = revision;
+  return [
+    `  commit ${source?.slice(0, 12) ?? "none"} in the source, ${applied?.slice(0, 12) ?? "none"} applied`,
+  ];
 }

@@ -1,5 +1,6 @@
 import { written } from "../../core/guard.ts";
 import type { ApplyResult } from "../../engine/apply.ts";
+import type { Revision } from "../../core/source.ts";
 import type { Collected } from "../../engine/collect.ts";
 import type { Proof, ServerWrite } from "../../engine/server-write.ts";
 import type { Paint } from "../terminal.ts";
@@ -18,7 +19,7 @@ const outcomes = {
 
 /** What an apply did, as lines for a terminal. */
 export function applyText(result: ApplyResult, paint: Paint): string[] {
-  const { outcome, plan, refusals, server, source } = result;
+  const { outcome, plan, refusals, server, source, revision } = result;
   const [style, said] = outcomes[outcome];
   const lines = [`${paint("bold", plan.server)}  ${paint(style, said)}`];
   for (const { message, hint } of refusals) lines.push(`  ${printable(message)}`, `    ${hint}`);
@@ -31,6 +32,8 @@ export function applyText(result: ApplyResult, paint: Paint): string[] {
     }
   }
   if (source !== undefined) lines.push(...sourceText(source));
+  if (revision !== undefined && server !== undefined)
+    lines.push(`  of commit ${revision.commit.slice(0, 12)} on ${revision.branch}`);
   return lines;
 }
 
@@ -64,25 +67,47 @@ function proofText({ reloads, verification }: Proof, paint: Paint): string[] {
   return lines;
 }
 
-function sourceText({ written: files, removed, recorded, keptAs }: Collected): string[] {
+function sourceText({ written: files, removed, recorded, keptAs, revision }: Collected): string[] {
+  const isProposed = revision?.pullRequest !== undefined;
+  const kept =
+    revision === undefined
+      ? `  the old bytes are kept beside the source as ${keptAs}`
+      : `  the old bytes are in the history, as they were before ${keptAs}`;
   return [
-    ...files.map((path) => `  wrote ${printable(path)} to the source`),
-    ...removed.map((path) => `  removed ${printable(path)} from the source`),
+    ...files.map((path) => `  ${isProposed ? "proposed" : "wrote"} ${printable(path)} to the source`),
+    ...removed.map(
+      (path) => `  ${isProposed ? "proposed to remove" : "removed"} ${printable(path)} from the source`,
+    ),
     ...(recorded.length === 0 ? [] : [`  recorded ${recorded.length} files that are equal on both sides`]),
-    ...(files.length + removed.length === 0
-      ? []
-      : [`  the old bytes are kept beside the source as ${keptAs}`]),
+    ...(files.length + removed.length === 0 || isProposed ? [] : [kept]),
+    ...(revision === undefined ? [] : [`  ${revisionText(revision)}`]),
   ];
 }
 
+/** Where something that was written to a source with a history is now. */
+export function revisionText({ commit, branch, pullRequest }: Revision): string {
+  if (pullRequest === undefined) return `commit ${commit.slice(0, 12)} on ${branch}`;
+  const { number, outcome, url } = pullRequest;
+  return `pull request ${number} ${pullRequestOutcomes[outcome]}: ${printable(url)}`;
+}
+
+const pullRequestOutcomes = {
+  Opened: "opened",
+  Updated: "updated",
+  Unchanged: "is open with this already",
+  Rejected: "with this was closed unmerged, and is not opened again",
+  Withdrawn: "closed: there is nothing to propose any more",
+} as const;
+
 /** What an apply did, as JSON has it. */
-export function applyJSON({ plan, outcome, refusals, server, source }: ApplyResult): object {
+export function applyJSON({ plan, outcome, refusals, server, source, revision }: ApplyResult): object {
   return {
     outcome,
     hash: plan.hash,
     refusals,
     serverWrite: server === undefined ? null : { written: written(plan, "server"), ...server },
     sourceWrite: source ?? null,
+    revision: revision ?? null,
     restarts: plan.reloads?.restarts ?? [],
   };
 }

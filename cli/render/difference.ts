@@ -10,6 +10,7 @@ import {
   summarize,
 } from "../../core/difference.ts";
 import type { Paint } from "../terminal.ts";
+import { literal } from "./markdown.ts";
 
 const signs = { added: "+", removed: "-", changed: "~", reordered: "~" } as const;
 const styles = { added: "green", removed: "red", changed: "yellow", reordered: "yellow" } as const;
@@ -77,9 +78,4 @@ export function differenceMarkdown(difference: EffectiveDifference): string[] {
     for (const detail of details) lines.push(`  - ${literal(detail)}`);
   }
   return lines;
-}
-
-/** Text that is only text: every mark an entity, and all of it code, where nobody is mentioned and nothing linked. */
-function literal(text: string): string {
-  return `<code>${inert(text).replace(/[!-/:-@[-`{-~]/g, (mark) => `&#${mark.charCodeAt(0)};`)}</code>`;
 }

@@ -1,12 +1,15 @@
 import type { DifferenceHunk, Plan, PlannedChange } from "../../core/plan.ts";
 import { explain, explainOwned } from "../../core/plan.ts";
 import type { ReloadPlan } from "../../core/reloads.ts";
-import { differenceMarkdown, differenceText } from "./difference.ts";
+import { differenceText } from "./difference.ts";
+import type { OfflineFacts } from "./offline.ts";
+import { offlineSentences } from "./offline.ts";
+import { disturbsCalls } from "../../engine/active-calls.ts";
 import type { Paint } from "../terminal.ts";
 import { printable } from "../terminal.ts";
 
 /** A sign a change is recognised by at the start of its line. */
-function sign({ change, blocked, error }: PlannedChange): string {
+export function sign({ change, blocked, error }: PlannedChange): string {
   if (blocked !== undefined) return "·";
   if (error !== undefined) return "!";
   switch (change.kind) {
@@ -35,12 +38,12 @@ function title(planned: PlannedChange): string {
   return `${printable(planned.change.path)}: ${printable(reason)}`;
 }
 
-function reasonOf({ change, blocked, error }: PlannedChange): string {
+export function reasonOf({ change, blocked, error }: PlannedChange): string {
   if (blocked !== undefined) return `left alone: ${blocked}`;
   return error === undefined ? explain(change) : `refused: ${error}`;
 }
 
-function ownersOf({ owners = [], hides }: PlannedChange): string[] {
+export function ownersOf({ owners = [], hides }: PlannedChange): string[] {
   const changed = owners.filter(({ kind }) => kind !== "InSync" && kind !== "Held");
   return [
     ...(hides === undefined ? [] : [printable(`${hides} is the whole file instead of the source's copy`)]),
@@ -48,7 +51,7 @@ function ownersOf({ owners = [], hides }: PlannedChange): string[] {
   ];
 }
 
-function summary(plan: Plan): string {
+export function summary(plan: Plan): string {
   const counts = new Map<string, number>();
   for (const planned of plan.changes) {
     const { change } = planned;
@@ -75,6 +78,12 @@ function summary(plan: Plan): string {
   return [`${plan.inSync} in sync`, ...[...counts].map(([key, count]) => `${count} ${key}`)].join(", ");
 }
 
+/** What stands beside a plan that makes Asterisk reload: the calls that are up. */
+export function callsText(plan: Plan, activeCalls: number): string[] {
+  if (activeCalls === 0 || !disturbsCalls(plan)) return [];
+  return [`  ${activeCalls === 1 ? "1 call is" : `${activeCalls} calls are`} up`];
+}
+
 /** The plan as lines for a terminal. */
 export function planText(plan: Plan, paint: Paint): string[] {
   const direction = plan.updateDirection ?? "no updateDirection: nothing is ever written";
@@ -98,8 +107,8 @@ export function planText(plan: Plan, paint: Paint): string[] {
     if (effect.effects.length === 0 && effect.refused === undefined) continue;
     lines.push(...differenceText(effect, paint).map((line) => `  ${line}`));
   }
-  lines.push(...reloadsText(plan.reloads, paint), `  plan ${plan.hash.slice(0, 12)}`);
-  return lines;
+  lines.push(...reloadsText(plan.reloads, paint));
+  return plan.hash === "" ? lines : [...lines, `  plan ${plan.hash.slice(0, 12)}`];
 }
 
 function reloadsText(reloads: ReloadPlan | undefined, paint: Paint): string[] {
@@ -119,43 +128,7 @@ function hunkHeader({ oldStart, newStart }: DifferenceHunk): string {
   return `@@ -${oldStart} +${newStart} @@`;
 }
 
-/** The plan as Markdown for a pull request: a list, and each difference behind a fold. */
-export function planMarkdown(plan: Plan): string[] {
-  const lines = [
-    `### ${plan.server}`,
-    "",
-    `${plan.updateDirection ?? "No updateDirection"}: ${summary(plan)}.`,
-    "",
-  ];
-  for (const planned of plan.changes) {
-    lines.push(`- \`${sign(planned)}\` ${code(planned.change.path)}: ${escape(reasonOf(planned))}`);
-    lines.push(...ownersOf(planned).map((line) => `  - ${escape(line)}`));
-    if (planned.difference === undefined) continue;
-    lines.push("", "  <details><summary>difference</summary>", "", "  <pre>");
-    for (const hunk of planned.difference) {
-      lines.push(hunkHeader(hunk));
-      for (const line of hunk.lines)
-        lines.push(escapeHTML({ same: " ", added: "+", removed: "-" }[line.kind] + printable(line.text)));
-    }
-    lines.push("  </pre>", "", "  </details>", "");
-  }
-  const effects = plan.effects.filter(({ effects, refused }) => effects.length > 0 || refused !== undefined);
-  for (const effect of effects) lines.push("", ...differenceMarkdown(effect));
-  const reloads = reloadsText(plan.reloads, (_, text) => text);
-  if (reloads.length > 0) lines.push("", ...reloads.map((line) => `- ${escape(line.trim())}`));
-  lines.push("", `plan \`${plan.hash}\``, "");
-  return lines;
-}
-
-function escapeHTML(text: string): string {
-  return text.replace(/[&<>]/g, (character) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[character] ?? "");
-}
-
-/** Inert in Markdown and HTML. */
-function escape(text: string): string {
-  return escapeHTML(text).replace(/[\\`*_[\]|]/g, "\\$&");
-}
-
-function code(text: string): string {
-  return `<code>${printable(text).replace(/[&<>`]/g, (character) => `&#${character.charCodeAt(0)};`)}</code>`;
+/** What a plan without the server can't know, as lines for a terminal. */
+export function offlineText(facts: OfflineFacts): string[] {
+  return offlineSentences(facts, printable).map((line) => `  ${line}`);
 }

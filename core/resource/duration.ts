@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { withRules } from "./rules.ts";
 
 const pattern = /^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$/;
 const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
@@ -18,3 +19,10 @@ export function milliseconds(text: string): number {
   );
   return Math.round(sum);
 }
+
+/** How often something is done again. */
+export const interval = withRules(duration, {
+  message: "is not at least 1s and at most 24h",
+  holds: (text) => milliseconds(text) >= 1000 && milliseconds(text) <= 86_400_000,
+  cel: "duration(self) >= duration('1s') && duration(self) <= duration('24h')",
+});

@@ -3,6 +3,8 @@ export type { AMIAccount, AMIAccountSpec } from "./ami-account.ts";
 export { apiVersion, resourceName } from "./common.ts";
 export { confFile } from "./conf-file.ts";
 export type { ConfFile, ConfFileSpec } from "./conf-file.ts";
+export type { GitSourceSpec } from "./git-source.ts";
+export { branchProblem, gitURLProblem } from "./git-url.ts";
 export { asteriskServer, defaultFiles, fileSelector, pathPolicy } from "./server.ts";
 export type { AsteriskServer, AsteriskServerSpec, PathPolicy, UpdateDirection } from "./server.ts";
 export { mistakesOf } from "./mistakes.ts";

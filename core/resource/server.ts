@@ -3,8 +3,11 @@ import { z } from "zod";
 import { maxChange } from "./max-change.ts";
 import { isHidden } from "../paths.ts";
 import { apiVersion, metadata, secretReference } from "./common.ts";
-import { duration, milliseconds } from "./duration.ts";
+import { consoleSettings } from "./console.ts";
+import { interval } from "./duration.ts";
+import { gitSource } from "./git-source.ts";
 import { withCEL, withRules } from "./rules.ts";
+import { telephonyFields } from "./telephony.ts";
 
 /** The side that is the source of truth: the repository (ToAsterisk) or the server (FromAsterisk). */
 export const updateDirection = z.enum(["ToAsterisk", "FromAsterisk"]);
@@ -110,6 +113,7 @@ const source = withCEL(
         .min(1)
         .optional()
         .describe("Relative to the manifest; for the command line and Pulumi, refused in Kubernetes."),
+      git: gitSource.optional().describe("A directory of a git repository."),
       resources: z
         .strictObject({})
         .optional()
@@ -119,22 +123,17 @@ const source = withCEL(
         ),
     }),
     {
-      message: "needs exactly one of directory and resources",
-      holds: ({ directory, resources }) => (directory === undefined) !== (resources === undefined),
-      cel: "has(self.directory) != has(self.resources)",
+      message: "needs exactly one of directory, git and resources",
+      holds: ({ directory, git, resources }) =>
+        [directory, git, resources].filter((one) => one !== undefined).length === 1,
+      cel: "[has(self.directory), has(self.git), has(self.resources)].filter(one, one).size() == 1",
     },
   ),
   {
     rule: "!has(self.directory)",
-    message: "directory is for the command line and Pulumi: use resources: {}",
+    message: "directory is for the command line and Pulumi: use git, or resources: {}",
   },
 );
-
-const interval = withRules(duration, {
-  message: "is not at least 1s and at most 24h",
-  holds: (text) => milliseconds(text) >= 1000 && milliseconds(text) <= 86_400_000,
-  cel: "duration(self) >= duration('1s') && duration(self) <= duration('24h')",
-});
 
 /** The default of `files`. What these files include belongs to them too. */
 export const defaultFiles = ["**/*.conf", "**/*.ael", "**/*.lua"];
@@ -185,6 +184,8 @@ const spec = z.strictObject({
       "What is done about changes made on the side that is not the source of truth: undone, or only reported.",
     ),
   maxChange,
+  ...telephonyFields,
+  console: consoleSettings.optional().describe("The server's console, on the web and in the terminal."),
   allowExec: z
     .boolean()
     .default(false)

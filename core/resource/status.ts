@@ -58,7 +58,26 @@ export const asteriskServerStatus = z.strictObject({
     })
     .optional()
     .describe("The copy of the server's files that the first connection makes."),
-  lastApplied: lastApplied.optional().describe("The last time that anything was written."),
+  lastApplied: lastApplied
+    .extend({
+      revision: z
+        .string()
+        .optional()
+        .describe("The commit that was applied, where the files are in a repository."),
+    })
+    .optional()
+    .describe("The last time that anything was written."),
+  source: z
+    .strictObject({
+      commit: z.string().describe("The newest commit that the operator has seen, or made, on the branch."),
+      branch: z.string().describe("The branch that is read."),
+      pullRequest: z
+        .string()
+        .optional()
+        .describe("The page of the pull request in which changes made on the server wait to be merged."),
+    })
+    .optional()
+    .describe("Where the server's files are, if they are in a repository."),
   activeCalls: z.int().min(0).optional().describe("Calls that were up when the operator last looked."),
   consoleURL: z.string().optional().describe("Where the server's web console is."),
   handledRequests: z

@@ -14,6 +14,8 @@ import type { KubernetesPrograms } from "./binaries.ts";
 export function controlPlanePaths(directory: string) {
   return {
     log: join(directory, "log", "kube-apiserver"),
+    auditLog: join(directory, "log", "audit"),
+    auditPolicy: join(directory, "audit-policy.json"),
     bootLog: join(directory, "boot.log"),
     pidFile: join(directory, "pid"),
     certificate: join(directory, "certificates", "apiserver.crt"),
@@ -23,7 +25,15 @@ export function controlPlanePaths(directory: string) {
   };
 }
 
-/** What a control plane is started from. Its folder is there, with tokens and the key of service accounts. */
+/** Who asked for what, and what was answered, of service accounts; without bodies. JSON is YAML. */
+export const auditPolicy = JSON.stringify({
+  apiVersion: "audit.k8s.io/v1",
+  kind: "Policy",
+  omitStages: ["RequestReceived"],
+  rules: [{ level: "Metadata", userGroups: ["system:serviceaccounts"] }, { level: "None" }],
+});
+
+/** What a control plane is started from. Its folder is there, with tokens, the key of service accounts, the policy. */
 export interface ControlPlaneOptions {
   readonly directory: string;
   readonly programs: KubernetesPrograms;
@@ -69,7 +79,8 @@ run kube-apiserver "$2" --etcd-servers=unix://etcd.sock:0 --cert-dir=certificate
   --secure-port="$4" --advertise-address=127.0.0.1 --endpoint-reconciler-type=none --authorization-mode=RBAC \\
   --token-auth-file=tokens.csv --service-account-issuer=https://kubernetes.default.svc \\
   --service-account-key-file=service-account.key --service-account-signing-key-file=service-account.key \\
-  --disable-admission-plugins=ServiceAccount
+  --disable-admission-plugins=ServiceAccount --audit-policy-file=audit-policy.json --audit-log-path=log/audit \\
+  --audit-log-maxsize=50 --audit-log-maxbackup=1
 (until "$3" --kubeconfig=kubeconfig --controllers=namespace-controller,garbage-collector-controller \\
   --leader-elect=false --secure-port=0; do sleep 1; done >log/kube-controller-manager 2>&1) &
 wait "$lifeline"

@@ -8,13 +8,16 @@ import { runCommand } from "../process.ts";
 import { cached } from "../cache.ts";
 
 /** The release that builds where this machine's own is older than go.mod asks for, or lacks. */
-const release = "1.24.13";
+const oldest = "1.24.13";
 
-/** The command `go` of a toolchain that is new enough: this machine's, Debian's, or one from the Go module proxy. */
-export async function goCommand(onProgress: Progress): Promise<string> {
+/**
+ * The command `go` of a toolchain that is new enough: this machine's, Debian's, or `release` (`1.24.13`) from the Go
+ * module proxy.
+ */
+export async function goCommand(onProgress: Progress, release = oldest): Promise<string> {
   const go = (await minorVersion("go")) === undefined ? await debianGo(onProgress) : "go";
   const isNewEnough = ((await minorVersion(go)) ?? 0) >= Number(release.split(".")[1]);
-  return isNewEnough ? go : newerGo(go, onProgress);
+  return isNewEnough ? go : newerGo(go, release, onProgress);
 }
 
 /** The 24 of Go 1.24.13; undefined if there is no such command. */
@@ -37,7 +40,7 @@ const goEnvironment: NodeJS.ProcessEnv = {
 };
 
 /** Go's releases are modules too, which an old Go can download and verify, though not switch to. */
-async function newerGo(downloader: string, onProgress: Progress): Promise<string> {
+async function newerGo(downloader: string, release: string, onProgress: Progress): Promise<string> {
   onProgress(`downloading Go ${release}`);
   const architecture = process.arch === "x64" ? "amd64" : process.arch;
   const module = `golang.org/toolchain@v0.0.1-go${release}.linux-${architecture}`;
@@ -97,7 +100,7 @@ async function unpackDebianGo(folder: string, onProgress: Progress): Promise<voi
   throw new AsteriskIacError(
     "LabFailed",
     `Go is not on this machine and can't be had from Debian's packages: ${unpacked.stderr.trim()}`,
-    { next: "Retry", hint: `Install Go ${release} or later, or set KUBEBUILDER_ASSETS.` },
+    { next: "Retry", hint: `Install Go ${oldest} or later, or set KUBEBUILDER_ASSETS.` },
   );
 }
 
@@ -107,13 +110,21 @@ async function unpackDebianGo(folder: string, onProgress: Progress): Promise<voi
  */
 const tiedToCaller = `exec 3<&0; (cat <&3; kill -KILL 0) >/dev/null 2>&1 & "$@" </dev/null 3<&-`;
 
-/** Runs `go` with less claim to the processors than anything else. Rejects with the end of what it said. */
-export function runTiedGo(go: string, args: readonly string[], onLine: Progress): Promise<void> {
+/**
+ * Runs `go` with less claim to the processors than anything else. Rejects with the end of what it said. `environment`
+ * is put over what Go is given otherwise.
+ */
+export function runTiedGo(
+  go: string,
+  args: readonly string[],
+  onLine: Progress,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<void> {
   const said: string[] = [];
   return new Promise((resolve, reject) => {
     const command = ["-c", tiedToCaller, "sh", "nice", "-n", "19", go, ...args];
     const child = spawn("sh", command, {
-      env: goEnvironment,
+      env: { ...goEnvironment, ...environment },
       stdio: ["pipe", "ignore", "pipe"],
       detached: true,
     });

@@ -221,6 +221,7 @@ describe("an import that is killed (row 2)", () => {
       expect(readdirSync(join(source(), ".asterisk-iac")).sort()).toEqual([
         "import.json",
         "kept",
+        "server.json",
         "temporary",
       ]);
       expect(readdirSync(join(source(), ".asterisk-iac/temporary"))).toEqual([]);

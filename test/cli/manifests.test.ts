@@ -1,6 +1,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Manifests } from "../../cli/manifests.ts";
 import { loadManifests } from "../../cli/manifests.ts";
 import { temporaryDirectory } from "../support/temporary.ts";
 
@@ -62,6 +63,20 @@ describe("reading manifests", () => {
       "a.yaml": `${server("pbx1", "  source: { directory: here }\n")}---\n${server("pbx2", "  source: { directory: ./here/ }\n")}`,
     });
     await expect(loadManifests([directory])).rejects.toThrow(/same source directory as pbx1/);
+  });
+
+  test("nor one directory of a repository, nor one in the other's", async () => {
+    const git = (fields: string): string =>
+      `  source: { git: { url: "git@example.com:pbx.git", ${fields} } }\n`;
+    const both = (one: string, other: string): Promise<Manifests> =>
+      loadManifests([write({ "a.yaml": `${server("pbx1", one)}---\n${server("pbx2", other)}` })]);
+    const same = /same source directory as pbx1/;
+    await expect(both(git("path: pbx"), git("path: pbx"))).rejects.toThrow(same);
+    await expect(both(git("path: pbx"), git("path: pbx/two"))).rejects.toThrow(same);
+    await expect(both(git("path: ."), git(""))).rejects.toThrow(same);
+    await expect(both(git("path: pbx2"), git("").replace("pbx.git", "pbx"))).rejects.toThrow(same);
+    expect((await both(git("path: pbx"), git("path: pbx-two"))).servers).toHaveLength(2);
+    expect((await both(git("path: pbx"), git("path: pbx, branch: other"))).servers).toHaveLength(2);
   });
 
   test("a Secret document gives its values", async () => {

@@ -33,6 +33,8 @@ function without(spec: Record<string, unknown>): Record<string, unknown> {
 const says = (message: string) => ({ says: message });
 const pattern = (parse: string, apiServer = "should match") => ({ says: { parse, apiServer } });
 
+const url = "ssh://git@example.com/pbx.git";
+
 const needsTLS = says("via: Direct needs tls, a loopback host, or allowPlaintext: true");
 const eitherOr = says("a rule has either updateDirection or unmanaged: true");
 const outside = says("must stay below the configuration directory");
@@ -64,10 +66,24 @@ const refusedServers = rowsOf<Pick<Refused, "says">>(
   ["an option as host", { ssh: { host: "-oProxyCommand=x" } }, pattern("is not a host name or address")],
   ["an option as user", { ssh: { ...ssh, user: "-l" } }, pattern("is not a user name")],
   ["a port beyond all", { ssh: { ...ssh, port: 65536 } }, pattern("Too big", "less than or equal to 65535")],
-  ["no source of either kind", { source: {} }, says("needs exactly one of directory and resources")],
+  ["no source of either kind", { source: {} }, says("needs exactly one of directory, git and resources")],
+  ["sources of two kinds", { source: { git: { url }, resources: {} } }, says("needs exactly one of")],
   ["an unknown direction", { updateDirection: "Both" }, pattern("Invalid option", "Unsupported value")],
   ["a percentage beyond all", { maxChange: "101%" }, pattern("", "should match")],
   ["less than nothing", { maxChange: -1 }, pattern("", "greater than or equal to 0")],
+  ["a country that is none", { country: "XX" }, pattern("Invalid option", "Unsupported value")],
+  ["a time zone that is none", { timeZone: "Europe/Bonn" }, pattern("is no time zone", "spec.timeZone")],
+  ["a time zone by its offset", { timeZone: "+01:00" }, pattern("is not the name of a time zone")],
+  ["an extension in words", { numbers: { extensions: ["all"] } }, pattern("is not an extension such as")],
+  ["a pattern that is open", { numbers: { extensions: ["_[0-9"] } }, pattern("is not an extension such as")],
+  [
+    "a trunk without its technology",
+    { numbers: { trunks: ["carrier"] } },
+    pattern("is not an endpoint such as"),
+  ],
+  ["a prefix with a plus", { numbers: { outsidePrefix: "+0" } }, pattern("is not a prefix of digits")],
+  ["a wait without an end", { activeCallsTimeout: "48h" }, says("is not at least 1s and at most 24h")],
+  ["a policy of its own", { onActiveCalls: "Ask" }, pattern("Invalid option", "Unsupported value")],
   ["a negative interval", { interval: "-5s" }, pattern("is not a duration")],
   ["an interval of no length", { interval: "0s" }, says("is not at least 1s and at most 24h")],
   ["an interval of two days", { interval: "48h" }, says("is not at least 1s and at most 24h")],
@@ -242,8 +258,87 @@ const refusedPaths = badPaths.flatMap(([what, path, message]) => [
   ...rowsOf<Pick<Refused, "says">>("AMIAccount", account)([[what, { file: path }, says(message)]]),
 ]);
 
+const badURLs = [
+  ["a program", "ext::sh -c id"],
+  ["a program that looks like ssh", "ext::ssh@example.com:a"],
+  ["an option", "--upload-pack=id"],
+  ["an option of ssh", "ssh://-oProxyCommand=id/a"],
+  ["an option as user", "-u@example.com:a"],
+  ["an option as path", "git@example.com:--upload-pack=id"],
+  ["a file", "file:///srv/a.git"],
+  ["a path", "/srv/a.git"],
+  ["a password", "https://git:secret@example.com/a"],
+  ["a line break", "https://example.com/a\n--upload-pack=id"],
+  ["a blank", "https://example.com/a b"],
+] as const;
+const refusedSources = rowsOf<Pick<Refused, "says">>(
+  "AsteriskServer",
+  server,
+)([
+  ...badURLs.map(
+    ([what, bad]) =>
+      [
+        `a repository's url with ${what}`,
+        { source: { git: { url: bad } } },
+        pattern("is not https://…", "spec.source.git.url"),
+      ] as const,
+  ),
+  ...["http://git.example.com/a", "http://127.0.0.1.example.com/a"].map(
+    (plain) =>
+      [
+        `plaintext: ${plain}`,
+        { source: { git: { url: plain } } },
+        says("http:// needs a loopback host"),
+      ] as const,
+  ),
+  ...["-b", "a..b", "a//b", "/a", "a/", "a b", "@{u}", "a:b", ".a", "+a"].map(
+    (branch) =>
+      [
+        `the branch ${branch}`,
+        { source: { git: { url, branch } } },
+        pattern("is not the name of a branch"),
+      ] as const,
+  ),
+  ["a branch that is a lock", { source: { git: { url, branch: "a.lock/b" } } }, says("ends in .lock")],
+  ...["-rf", "a/-b", "/a", "a//b", "a/", "a\nb"].map(
+    (path) =>
+      [
+        `the path ${path}`,
+        { source: { git: { url, path } } },
+        pattern("is not a path below", "should match"),
+      ] as const,
+  ),
+  ...["..", "a/../b", ".git", "./a"].map(
+    (path) => [`the path ${path}`, { source: { git: { url, path } } }, says("begins with a dot")] as const,
+  ),
+  [
+    "a pull request with nobody's token",
+    { source: { git: { url, pullRequest: { forge: "Gitea" } } } },
+    says("pullRequest needs credentialsSecretRef"),
+  ],
+  [
+    "a forge whose API is asked in the clear",
+    {
+      source: {
+        git: {
+          url,
+          credentialsSecretRef: { name: "git" },
+          pullRequest: { forge: "Gitea", apiURL: "http://git.example/api/v1" },
+        },
+      },
+    },
+    says("pullRequest.apiURL: http:// needs a loopback host"),
+  ],
+  [
+    "recipients of a file that is not there",
+    { source: { git: { url, secrets: "Plain", ageRecipients: ["age1a"] } } },
+    says("ageRecipients is for secrets: Age"),
+  ],
+]);
+
 export const refused: readonly Refused[] = [
   ...refusedServers,
+  ...refusedSources,
   ...refusedAccounts,
   ...refusedTexts,
   ...refusedPaths,
@@ -280,6 +375,20 @@ export const accepted: readonly Judged[] = [
       {},
     ],
     ["a number of changes", { maxChange: 0 }, {}],
+    ...[
+      "https://git.example.com/pbx/configuration.git",
+      "https://[2001:db8::1]:8443/a",
+      "ssh://git@git.example.com:2222/pbx.git",
+      "git@git.example.com:pbx/configuration.git",
+      "http://127.0.0.1:3000/a",
+      "http://[::1]/a",
+    ].map((each) => [`the repository ${each}`, { source: { git: { url: each } } }, {}] as const),
+    ["a repository's root", { source: { git: { url, path: ".", branch: "release/2.x" } } }, {}],
+    [
+      "plaintext, as was asked for",
+      { source: { git: { url: "http://git.example.com/a", allowPlaintext: true } } },
+      {},
+    ],
     ["two dots in a name", { files: ["a..b/*.conf", "..."] }, {}],
   ]),
   ...rowsOf(
@@ -344,6 +453,18 @@ function allOfAServer(): Record<string, unknown> {
     prune: true,
     drift: "Report",
     maxChange: "100%",
+    country: "DE",
+    timeZone: "America/Argentina/Buenos_Aires",
+    numbers: {
+      extensions: ["100", "_[12]XX", "_*9.", "_N!"],
+      trunks: ["PJSIP/carrier"],
+      outsidePrefix: "0",
+      internationalPrefix: "00",
+      callerFormat: "E164WithoutPlus",
+    },
+    calls: { credentialsSecretRef: { name: "pbx1-calls" } },
+    onActiveCalls: "Wait",
+    activeCallsTimeout: "1m30s",
     allowExec: true,
     suspend: true,
     interval: "1m30s",

@@ -3,11 +3,13 @@
  * (ports, times, versions) is compared by its shape. `UPDATE_DOCS=1 npm test -- test/docs` writes the real output in.
  */
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { labDown } from "../../lab/lab.ts";
+import { useGitServer } from "../support/git-server.ts";
 
 const repository = join(import.meta.dirname, "..", "..");
 const documents = [
@@ -17,12 +19,29 @@ const documents = [
   "docs/bootstrap.md",
   "docs/accounts.md",
   "docs/conf-files.md",
+  "docs/calls.md",
+  "docs/git.md",
+  "docs/console.md",
 ];
 
 /** Where the commands run: `examples/` is there, and `npx asteriskctl` is this checkout's. */
 const tour = mkdtempSync(join(tmpdir(), "asterisk-iac-tour-"));
 
-beforeAll(() => {
+const gitServer = useGitServer();
+/** As whoever follows the documents has set it: an empty repository, and git that may push to it. */
+let environment: Readonly<Record<string, string>> = {};
+
+beforeAll(async () => {
+  const { httpURL, token } = await gitServer.createRepository("telephony");
+  environment = {
+    REPOSITORY: httpURL,
+    TOKEN: token,
+    GIT_CONFIG_GLOBAL: join(tour, "gitconfig"),
+  };
+  writeFileSync(
+    join(tour, "gitconfig"),
+    `[user]\n\tname = You\n\temail = you@example.com\n[credential]\n\thelper = "!f() { echo username=you; echo password=$TOKEN; }; f"\n`,
+  );
   cpSync(join(repository, "examples"), join(tour, "examples"), { recursive: true });
   mkdirSync(join(tour, "bin"));
   writeFileSync(
@@ -33,7 +52,8 @@ beforeAll(() => {
 });
 
 afterAll(async () => {
-  for (const lab of ["lab", "new", "pbx", "files"]) await labDown({ directory: join(tour, lab) });
+  for (const lab of ["lab", "new", "pbx", "files", "calls", "office", "console"])
+    await labDown({ directory: join(tour, lab) });
   rmSync(tour, { recursive: true, force: true });
 });
 
@@ -50,6 +70,7 @@ function shape(text: string): string {
       .replace(/22\.\d+\.\d+[^ ,]*/g, "<version>")
       .replace(/plan [0-9a-f]{12}/g, "plan <hash>")
       .replace(/\b\d{8}-[0-9a-f]{16}\b/g, "<id>")
+      .replace(/\b[0-9a-f]{12}\b/g, "<commit>")
       .replace(/"(hash|sourceHash|serverHash)": "[^"]*"/g, '"$1": "<hash>"')
       .replace(/"milliseconds": \d+/g, '"milliseconds": <ms>')
       // Servers come up side by side: which one is first differs.
@@ -64,13 +85,17 @@ function shape(text: string): string {
   );
 }
 
-function run(command: string): string {
-  const { stdout, stderr } = spawnSync("bash", ["-c", `${command} 2>&1`], {
+/** Not waited for in one piece: the git server is in this very process. */
+async function run(command: string): Promise<string> {
+  const child = spawn("bash", ["-c", `exec 2>&1\n${command}`], {
     cwd: tour,
-    encoding: "utf8",
-    env: { ...process.env, PATH: `${tour}/bin:${process.env["PATH"]}`, NO_COLOR: "1" },
+    env: { ...process.env, ...environment, PATH: `${tour}/bin:${process.env["PATH"]}`, NO_COLOR: "1" },
+    stdio: ["ignore", "pipe", "ignore"],
   });
-  return (stdout + stderr).trimEnd();
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (output += text));
+  await once(child, "close");
+  return output.trimEnd();
 }
 
 describe.each(documents)("%s", (name) => {
@@ -78,7 +103,7 @@ describe.each(documents)("%s", (name) => {
   const text = readFileSync(file, "utf8");
   const blocks = [...text.matchAll(/```console\n(.*?)```/gs)].map((match) => match[1] ?? "");
 
-  test("has console blocks that print what it says", () => {
+  test("has console blocks that print what it says", async () => {
     expect(blocks.length).toBeGreaterThan(0);
     let updated = text;
     for (const block of blocks) {
@@ -86,7 +111,8 @@ describe.each(documents)("%s", (name) => {
         const [command = "", ...output] = part.trimEnd().split("\n");
         return { command: command.slice(2), said: output.join("\n") };
       });
-      const real = commands.map(({ command, said }) => ({ command, said, printed: run(command) }));
+      const real: { command: string; said: string; printed: string }[] = [];
+      for (const { command, said } of commands) real.push({ command, said, printed: await run(command) });
       if (process.env["UPDATE_DOCS"] === "1") {
         const written = real
           .map(

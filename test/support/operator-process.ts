@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { operatorNamespace } from "./operator-account.ts";
 
 /** An operator as a process of its own. */
 export interface OperatorProcess {
@@ -17,24 +18,32 @@ const hook = new URL("kill-hook.ts", import.meta.url).href;
 
 export interface OperatorProcessOptions {
   readonly kubeconfig: string;
-  readonly namespace: string;
+  /** The only one that is watched; default: all. */
+  readonly namespace?: string;
   /** The Lease; two with one name are replicas of each other. */
   readonly lease: string;
   /** The step, counted by the process itself (see kill-hook.ts), at which it is killed by SIGKILL. */
   readonly killAt?: number;
   /** A file that is told where it was killed. */
   readonly report?: string;
+  /** Where repositories are kept. */
+  readonly gitCache?: string;
+  /** `host:port` to receive webhooks on. */
+  readonly webhook?: string;
   /** Where Node keeps what it compiled. */
   readonly compiled: string;
 }
 
 export function startOperatorProcess(options: OperatorProcessOptions): OperatorProcess {
-  const { kubeconfig, namespace, lease, killAt, report, compiled } = options;
+  const { kubeconfig, namespace, lease, killAt, report, gitCache, webhook, compiled } = options;
   const child = spawn(
     process.execPath,
     [
       ...["--disable-warning=ExperimentalWarning", main, "--kubeconfig", kubeconfig],
-      ...["--namespace", namespace, "--lease", lease, "--lease-duration", "2s"],
+      ...(namespace === undefined ? [] : ["--namespace", namespace]),
+      ...["--lease-namespace", operatorNamespace, "--lease", lease, "--lease-duration", "2s"],
+      ...(gitCache === undefined ? [] : ["--git-cache", gitCache]),
+      ...(webhook === undefined ? [] : ["--webhook-listen", webhook]),
       ...["--metrics-port", "0", "--health-port", "0"],
     ],
     {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll } from "@jest/globals";
 import { KubeConfig } from "@kubernetes/client-node";
 import { parseAllDocuments } from "yaml";
+import { GitSources } from "../../engine/git-source.ts";
 import { kubernetesDown, kubernetesUp, type LabKubernetes } from "../../lab/kubernetes.ts";
 import { labDown, labUp } from "../../lab/lab.ts";
 import { clusterOf, type Cluster } from "../../operator/cluster.ts";
@@ -21,6 +22,7 @@ import {
 } from "../../operator/runtime/index.ts";
 import { kubernetesOf, type Kubernetes } from "./kubernetes.ts";
 import type { Lab, UseLabOptions } from "./lab.ts";
+import { installAccount, operatorRequests, type OperatorAccount } from "./operator-account.ts";
 
 /** An object as a test writes it. */
 export interface Manifest {
@@ -36,6 +38,9 @@ export interface OperatorLab extends Lab {
   readonly kubernetes: Kubernetes;
   /** The administrator's. */
   readonly api: KubernetesAPI;
+  /** The operator's own: of the service account that is installed with it. */
+  readonly operatorAPI: KubernetesAPI;
+  readonly account: OperatorAccount;
   /** What the tests themselves follow, apart from any operator's caches. */
   readonly cluster: Cluster;
   /** The Secrets and the AsteriskServer of one of the lab's servers, for a namespace. */
@@ -49,6 +54,8 @@ const upDeadlineMs = 45 * 60_000;
 export function useOperatorLab(options: UseLabOptions = {}): OperatorLab {
   let up: LabKubernetes | undefined;
   let api: KubernetesAPI | undefined;
+  let account: OperatorAccount | undefined;
+  let operatorAPI: KubernetesAPI | undefined;
   let cluster: Cluster | undefined;
   let resources: Manifest[] = [];
   const get = <T>(value: T | undefined): T => {
@@ -60,6 +67,12 @@ export function useOperatorLab(options: UseLabOptions = {}): OperatorLab {
     ...{ directory: "", servers: [], kubernetes },
     get api() {
       return get(api);
+    },
+    get operatorAPI() {
+      return get(operatorAPI);
+    },
+    get account() {
+      return get(account);
     },
     get cluster() {
       return get(cluster);
@@ -92,6 +105,8 @@ export function useOperatorLab(options: UseLabOptions = {}): OperatorLab {
       (document) => document.toJS() as Manifest,
     );
     api = apiOf(kubernetes.kubeconfig);
+    account = await installAccount(kubernetes);
+    operatorAPI = apiOf(account.kubeconfig);
     cluster = clusterOf(api, undefined, () => undefined);
     for (const cache of Object.values(cluster.caches)) cache.start();
     await Promise.all(Object.values(cluster.caches).map((cache) => cache.synced()));
@@ -99,9 +114,12 @@ export function useOperatorLab(options: UseLabOptions = {}): OperatorLab {
   afterAll(async () => {
     await Promise.all([...running].map((operator) => operator.stop()));
     await Promise.all(Object.values(cluster?.caches ?? {}).map((cache) => cache.stop()));
+    const { forbidden } = account === undefined ? { forbidden: [] } : await operatorRequests(kubernetes);
     await kubernetesDown({ directory: lab.directory });
     await labDown({ directory: lab.directory });
     await rm(lab.directory, { recursive: true, force: true });
+    if (forbidden.length > 0)
+      throw new Error(`the operator lacks the rights ${forbidden.join(", ")}: see deploy/rbac.yaml`);
   }, upDeadlineMs);
   return lab;
 }
@@ -124,7 +142,7 @@ export interface RunningOperator {
 
 /** What stands between the operator under test and the world. */
 export type OperatorSettings = Partial<
-  Pick<OperatorOptions, "openSession" | "deletionTimeoutMs" | "leader" | "importPartBytes">
+  Pick<OperatorOptions, "openSession" | "deletionTimeoutMs" | "leader" | "importPartBytes" | "repositories">
 > & { readonly namespace?: string };
 
 /** Those that a test which failed left running. */
@@ -141,7 +159,7 @@ export async function startOperator(
   const caches = Object.values(cluster.caches);
   for (const cache of caches) cache.start();
   await Promise.all(caches.map((cache) => cache.synced()));
-  const events = new EventRecorder({ api, rateLimit: { perSecond: 100, burst: 1_000 } });
+  const events = new EventRecorder({ api, rateLimit: { perSecond: 100, burst: 1_000 }, onError: tell });
   const metrics = new Metrics();
   let passes = 0;
   const { reconciled } = metrics;
@@ -152,6 +170,7 @@ export async function startOperator(
   Object.defineProperty(metrics, "reconciled", { value: counted });
   const operator = new Operator({
     ...{ cluster, events, metrics, leader: { isLeading: true } },
+    repositories: new GitSources({ cacheDirectory: join(tmpdir(), "asterisk-iac-git-test") }),
     onError: (controller, key, error) =>
       errors.push(`${controller} ${keyOf(key)}: ${error.code} ${error.message}`),
     ...settings,
@@ -287,15 +306,17 @@ export class Namespace {
     return this.#lab.cluster.caches[kind].get(keyOf({ namespace: this.name, name }));
   }
 
-  /** What was said about objects: `Reason: message`, sorted. */
-  async events(name: string): Promise<string[]> {
+  /** What was said about objects: `Reason: message`, sorted; each as often as it was said, if it is asked for by reason. */
+  async events(name: string, reasons?: RegExp): Promise<string[]> {
     const path = `/api/v1/namespaces/${this.name}/events`;
     const list = (await this.#lab.api.request({ method: "GET", path })) as {
-      items: { involvedObject: { name: string }; reason: string; message: string }[];
+      items: { involvedObject: { name: string }; reason: string; message: string; count: number }[];
     };
     return list.items
-      .filter(({ involvedObject }) => involvedObject.name === name)
-      .map(({ reason, message }) => `${reason}: ${message}`)
+      .filter(({ involvedObject, reason }) => involvedObject.name === name && (reasons?.test(reason) ?? true))
+      .flatMap(({ reason, message, count }) =>
+        Array.from({ length: reasons === undefined ? 1 : count }, () => `${reason}: ${message}`),
+      )
       .sort();
   }
 }
