@@ -1,7 +1,9 @@
 /** `npm run bench`: the project's speed, as figures against a goal or a peer in the same run. Exits with 1 where a goal is missed. */
 import { benchConf } from "./conf.ts";
+import { benchConsole } from "./console.ts";
 import { benchEdit } from "./edit.ts";
 import { benchFleet, names as fleetNames } from "./fleet.ts";
+import { benchOperator, table, writesOf } from "./operator.ts";
 import { benchPass } from "./pass.ts";
 import { benchPulumi } from "./pulumi.ts";
 import { ansible, benchPush, ours } from "./push.ts";
@@ -103,6 +105,42 @@ report(
 );
 report("Pulumi: the same as a folder", `${asFolder.reloads}`, "one", asFolder.reloads === 1);
 console.log(`      a folder takes ${times(inBatches.milliseconds, asFolder.milliseconds)} less long`);
+
+const operator = await benchOperator();
+report(
+  "operator: 1,000 servers Ready",
+  `${operator.ready.toFixed(1)} s`,
+  "at most 40 s",
+  operator.ready <= 40,
+);
+report(
+  "operator: memory, with a session to each",
+  `${operator.memory.ready.toFixed(0)} MiB`,
+  "at most 150 MiB",
+  operator.memory.ready <= 150,
+);
+const requests = [...operator.unchanged.requests.values()].reduce((sum, count) => sum + count, 0);
+report(
+  "operator: a pass over all without changes",
+  `${writesOf(operator.unchanged.requests)} writes, ${requests} requests`,
+  "none",
+  requests === 0,
+);
+console.log(table(operator).replaceAll(/^/gm, "      "));
+
+const watched = await benchConsole();
+report(
+  `console: ${watched.viewers} viewers of ${watched.linesPerSecond.toFixed(0)} log lines a second, beside a reconcile`,
+  `${(watched.slower * 100).toFixed(0)} % longer`,
+  "at most 10 %",
+  watched.slower <= 0.1,
+);
+report(
+  "console: memory that it takes on while it is watched",
+  `${(watched.memory.last - watched.memory.first).toFixed(0)} MiB`,
+  "at most 64 MiB",
+  watched.memory.last - watched.memory.first <= 64,
+);
 
 const skipped = [...push.skipped, ...fleet.skipped];
 for (const why of skipped) console.log(`SKIP  ${why}`);

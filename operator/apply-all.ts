@@ -1,3 +1,4 @@
+import type { VerifyResult } from "../asterisk/verify.ts";
 import type { Take } from "../core/diff.ts";
 import type { AsteriskIacError } from "../core/errors.ts";
 import { asAsteriskIacError, isUnreachable } from "../core/errors.ts";
@@ -9,6 +10,7 @@ import type { ApplyOptions, ApplyResult } from "../engine/apply.ts";
 import { applyServer } from "../engine/apply.ts";
 import type { RefusalHints } from "../engine/apply-error.ts";
 import { applyError } from "../engine/apply-error.ts";
+import type { Collected } from "../engine/collect.ts";
 import { accountOwner, confFileOwner } from "../engine/desired.ts";
 import type { Pass } from "../engine/pass.ts";
 import type { Parts } from "./declared.ts";
@@ -19,6 +21,12 @@ export interface AppliedAll {
   readonly plan: Plan | AsteriskIacError;
   readonly result: ApplyResult | undefined;
   readonly wrote: boolean;
+  /** What the source has of it, of a source with a history. */
+  readonly collected: Collected | undefined;
+  /** A reload brought no answer: nothing more was asked of this Asterisk, and whether it will go on is not known. */
+  readonly hangs: boolean;
+  /** What Asterisk made of each write to the server. */
+  readonly proofs: readonly VerifyResult[];
   /** By owner: why its own part failed. */
   readonly errors: ReadonlyMap<Owner, AsteriskIacError>;
   /** Why the whole was not applied. */
@@ -47,17 +55,34 @@ const hints: RefusalHints = {
 
 const none: Parts = { accounts: [], files: [] };
 
-/** Applies everything in one commit; where that is refused or fails, each resource alone, so that only the faulty ones wait. */
+/**
+ * Applies everything in one commit; where that is refused or fails, each resource alone, so that only the faulty ones
+ * wait. Not so where a reload hangs: another would too.
+ */
 export async function applyAll(pass: Pass, { again, parts, ...options }: ApplyAll): Promise<AppliedAll> {
   const whole = await attempt(pass, options);
   const { result, error } = whole;
   if (error === undefined && result !== undefined)
-    return { plan: result.plan, result, wrote: result.outcome === "Applied", errors: new Map(), error };
+    return {
+      plan: result.plan,
+      ...{ result, wrote: result.outcome === "Applied", collected: result.source },
+      ...{ hangs: false, proofs: proofsOf(result) },
+      errors: new Map(),
+      error,
+    };
+  if (error !== undefined && result?.server?.reloads.stopped?.code === "TimedOut") {
+    const owners = result.plan.changes.flatMap(({ owners: each = [] }) => each.map(({ owner }) => owner));
+    const waiting = new Map(owners.map((owner) => [owner, error]));
+    const { plan, source } = result;
+    return { plan, result, wrote: true, collected: source, hangs: true, proofs: [], errors: waiting, error };
+  }
+  const proofs = [...proofsOf(result)];
   const errors = new Map<Owner, AsteriskIacError>();
   let wrote = result?.server !== undefined;
   for (const [owner, part] of eachAlone(parts, options.released)) {
     const alone = await attempt(await again(part), { ...options, only: new Set([owner]) });
     wrote ||= alone.result?.server !== undefined;
+    proofs.push(...proofsOf(alone.result));
     if (alone.error !== undefined) errors.set(owner, alone.error);
   }
   // What is of no resource: what the server has is collected, whoever of them waits.
@@ -65,7 +90,14 @@ export async function applyAll(pass: Pass, { again, parts, ...options }: ApplyAl
   wrote ||= rest.result?.outcome === "Applied";
   const plan = result?.plan ?? error;
   if (plan === undefined) throw new Error("an apply ended without a result and without an error");
-  return { plan, result, wrote, errors, error };
+  const collected = result?.source ?? rest.result?.source;
+  return { plan, result, wrote, collected, hangs: false, proofs, errors, error };
+}
+
+/** Of a write that was put back nothing is proved. */
+function proofsOf(result: ApplyResult | undefined): VerifyResult[] {
+  const { server } = result ?? {};
+  return server === undefined || server.restored !== undefined ? [] : [server.verification];
 }
 
 /** What a person must mend is an outcome; what can't be known now, as no answer, is thrown. */
@@ -98,6 +130,7 @@ function eachAlone({ accounts, files }: Parts, released: ReadonlySet<Owner>): [O
 /** What is worth an event: what was written, and why not. */
 export function eventsOf({
   result,
+  collected,
   error,
   errors,
 }: AppliedAll): { type: "Normal" | "Warning"; reason: string; message: string }[] {
@@ -112,6 +145,7 @@ export function eventsOf({
           },
         ]
       : []),
+    ...collectedEvents(collected),
     ...(error === undefined
       ? []
       : [{ type: "Warning" as const, reason: error.code, message: error.message }]),
@@ -121,4 +155,19 @@ export function eventsOf({
       message: `${owner}: ${message}`,
     })),
   ];
+}
+
+/** What went to a repository, or waits there to be reviewed; not what waits since an earlier pass. */
+function collectedEvents(collected: Collected | undefined): ReturnType<typeof eventsOf> {
+  const revision = collected?.revision;
+  if (collected === undefined || revision === undefined) return [];
+  const { commit, branch, pullRequest } = revision;
+  if (pullRequest === undefined) {
+    const files = [...collected.written, ...collected.removed].join(", ") || "the record";
+    return [{ type: "Normal", reason: "Collected", message: `${files}: commit ${commit} on ${branch}` }];
+  }
+  const { outcome, number, url } = pullRequest;
+  if (outcome === "Unchanged" || outcome === "Rejected") return [];
+  const message = `pull request ${number}, ${outcome.toLowerCase()}: ${url}`;
+  return [{ type: "Normal", reason: "Proposed", message }];
 }

@@ -67,9 +67,7 @@ export function clusterOf(
 export function secretsAPI(client: ResourceClient<Secret>): SecretsAPI {
   return {
     get: async (namespace, name) => (await client.get(namespace, name)) as KubernetesSecret | undefined,
-    create: async (secret) =>
-      (await client.create({ apiVersion: "v1", kind: "Secret", ...secret } as Secret)) as KubernetesSecret,
-    replace: async (secret) =>
-      (await client.replace({ apiVersion: "v1", kind: "Secret", ...secret } as Secret)) as KubernetesSecret,
+    create: async (secret) => (await client.create(secret as Secret)) as KubernetesSecret,
+    replace: async (secret) => (await client.replace(secret as Secret)) as KubernetesSecret,
   };
 }

@@ -6,12 +6,15 @@ import type { AsteriskServerSpec } from "../core/resource/index.ts";
 import { accountOwner, confFileOwner } from "../engine/desired.ts";
 import type { DeclaredAccount, DeclaredConfFile } from "../engine/desired.ts";
 import type { AccountObject, FileObject, ServerObject } from "./objects.ts";
+import type { PassSecrets } from "./pass-secrets.ts";
 
 /** All that belongs to one server, as the caches have it. */
 export interface ServerResources {
   readonly server: ServerObject;
   readonly accounts: readonly AccountObject[];
   readonly files: readonly FileObject[];
+  /** The Secrets of the cluster. */
+  readonly secrets: PassSecrets;
   /** ConfigMaps by name, of those that a ConfFile takes its content from. */
   readonly configMap: (name: string) => Promise<Readonly<Record<string, string>> | undefined>;
 }
@@ -99,12 +102,13 @@ export function invalid(kind: string, error: ZodError): AsteriskIacError {
 
 /** What only makes sense where the command line runs. */
 export function refuseElsewhere({ local, source }: AsteriskServerSpec): void {
-  const field = local !== undefined ? "local" : source !== undefined ? "source.directory" : undefined;
+  const isDirectory = source?.directory !== undefined;
+  const field = local !== undefined ? "local" : isDirectory ? "source.directory" : undefined;
   if (field === undefined) return;
   throw new AsteriskIacError("InvalidManifest", `spec.${field} is for the command line and Pulumi`, {
     hint:
       field === "local"
         ? "Reach the server with `ssh`."
-        : "Leave `source` out: the import is kept in a Secret.",
+        : "Use `source.git`, or leave `source` out: the import is kept in a Secret.",
   });
 }

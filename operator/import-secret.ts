@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
-import { promisify } from "node:util";
-import { gunzip, gzip } from "node:zlib";
 import { AsteriskIacError } from "../core/errors.ts";
 import { contentHash } from "../core/record.ts";
 import type { KeptFile, RecordName, Source, SourceFile } from "../core/source.ts";
+import type { ImportContents, ImportMemory } from "./import-index.ts";
+import { pack, unpack } from "./import-index.ts";
+import type { Archive, Kept } from "./import-archive.ts";
+import { compressed, emptyArchive, readArchive } from "./import-archive.ts";
 import type { KubernetesSecret, SecretsAPI } from "./secrets.ts";
 import { managedBy } from "./secrets.ts";
 
@@ -11,23 +13,6 @@ import { managedBy } from "./secrets.ts";
 const defaultPartBytes = 700 * 1024;
 /** Old bytes are let go of, the oldest first, beyond so much. Bytes, as they are. */
 const mostKept = 4 * 1024 * 1024;
-
-interface Kept {
-  readonly id: string;
-  readonly path: string;
-  readonly content: string;
-  readonly keptAt: string;
-}
-
-/** All that is kept of a server. Contents are base64. */
-interface Archive {
-  readonly version: 1;
-  readonly files: Record<string, string>;
-  readonly kept: readonly Kept[];
-  readonly records: Partial<Record<RecordName, string>>;
-}
-
-const empty: Archive = { version: 1, files: {}, kept: [], records: {} };
 
 /**
  * A server's import as one compressed Secret, `<server>-import`, and further ones (`<server>-import-a2`, …) where it is too
@@ -40,13 +25,17 @@ export class ImportSecret implements Source {
   readonly #namespace: string;
   readonly #holds: (path: string) => boolean;
   readonly #partBytes: number;
+  readonly #memory: ImportMemory | undefined;
   #archive: Archive | undefined;
+  /** Without the contents: enough where nothing differs. */
+  #contents: ImportContents | undefined;
   /** By part: the Secret as it was read. */
   #parts: KubernetesSecret[] = [];
 
   /**
    * @param holds whether the server is the source of truth of a path
    * @param partBytes how much one Secret holds, compressed
+   * @param memory what is known from the pass before; without it, the Secret is read
    */
   constructor(
     api: SecretsAPI,
@@ -54,12 +43,14 @@ export class ImportSecret implements Source {
     server: string,
     holds: (path: string) => boolean,
     partBytes = defaultPartBytes,
+    memory?: ImportMemory,
   ) {
     this.#api = api;
     this.#namespace = namespace;
     this.name = `${server}-import`;
     this.#holds = holds;
     this.#partBytes = partBytes;
+    this.#memory = memory;
   }
 
   holds(path: string): boolean {
@@ -67,43 +58,36 @@ export class ImportSecret implements Source {
   }
 
   async list(): Promise<ReadonlyMap<string, SourceFile>> {
-    const { files } = await this.#load();
-    return new Map(
-      Object.entries(files)
-        .filter(([path]) => this.#holds(path))
-        .map(([path, content]) => {
-          const bytes = Buffer.from(content, "base64");
-          return [path, { hash: contentHash(bytes), size: bytes.length }];
-        }),
-    );
+    const { files } = await this.#look();
+    return new Map(Object.entries(files).filter(([path]) => this.#holds(path)));
   }
 
   async read(path: string): Promise<Buffer> {
-    const content = (await this.#load()).files[path];
-    if (content !== undefined) return Buffer.from(content, "base64");
+    const content = (await this.#load()).files.get(path);
+    if (content !== undefined) return content;
     throw new AsteriskIacError("SourceUnavailable", `${path} is not in the Secret ${this.name}`);
   }
 
   async write(path: string, bytes: Uint8Array, expected: string | null, keepAs: string): Promise<boolean> {
     const archive = await this.#load();
     if (!isExpected(archive, path, expected)) return false;
-    const files = { ...archive.files, [path]: Buffer.from(bytes).toString("base64") };
-    this.#archive = { ...withKept(archive, path, keepAs), files };
+    this.#take({ ...withKept(archive, path, keepAs), files: archive.files.set(path, Buffer.from(bytes)) });
     return true;
   }
 
   async remove(path: string, expected: string, keepAs: string): Promise<boolean> {
     const archive = await this.#load();
     if (!isExpected(archive, path, expected)) return false;
-    const files = Object.fromEntries(Object.entries(archive.files).filter(([each]) => each !== path));
-    this.#archive = { ...withKept(archive, path, keepAs), files };
+    const kept = withKept(archive, path, keepAs);
+    archive.files.delete(path);
+    this.#take(kept);
     return true;
   }
 
   async keep(path: string, bytes: Uint8Array, keepAs: string): Promise<void> {
     const archive = await this.#load();
-    const content = Buffer.from(bytes).toString("base64");
-    this.#archive = { ...archive, kept: keptWith(archive.kept, { id: keepAs, path, content }) };
+    const content = Buffer.from(bytes);
+    this.#take({ ...archive, kept: keptWith(archive.kept, { id: keepAs, path, content }) });
   }
 
   async listKept(): Promise<readonly KeptFile[]> {
@@ -111,14 +95,14 @@ export class ImportSecret implements Source {
     return kept.map(({ id, path, content, keptAt }) => ({
       id,
       path,
-      size: Buffer.byteLength(content, "base64"),
+      size: content.length,
       keptAt: new Date(keptAt),
     }));
   }
 
   async readKept(id: string, path: string): Promise<Buffer> {
     const found = (await this.#load()).kept.find((each) => each.id === id && each.path === path);
-    if (found !== undefined) return Buffer.from(found.content, "base64");
+    if (found !== undefined) return found.content;
     throw new AsteriskIacError(
       "InvalidArgument",
       `nothing of ${path} is kept as ${id} in the Secret ${this.name}`,
@@ -126,12 +110,12 @@ export class ImportSecret implements Source {
   }
 
   async readRecord(name: RecordName): Promise<string | undefined> {
-    return (await this.#load()).records[name];
+    return (await this.#look()).records[name];
   }
 
   async writeRecord(name: RecordName, text: string): Promise<void> {
     const archive = await this.#load();
-    this.#archive = { ...archive, records: { ...archive.records, [name]: text } };
+    this.#take({ ...archive, records: { ...archive.records, [name]: text } });
   }
 
   recordFile(name: RecordName): string {
@@ -139,16 +123,36 @@ export class ImportSecret implements Source {
   }
 
   async exclusively<T>(work: () => Promise<T>): Promise<T> {
-    // What was read before may be old by now.
-    this.#archive = undefined;
+    // What was read of it a moment ago does: whoever wrote since makes ours fail. What is remembered does not.
+    await this.#load();
     try {
       const result = await work();
       await this.#store();
       return result;
     } catch (error) {
       this.#archive = undefined;
+      this.#contents = undefined;
       throw error;
     }
+  }
+
+  /** What is there, from memory where nothing newer is known. What is written afterwards is expected to be so. */
+  async #look(): Promise<ImportContents> {
+    if (this.#contents !== undefined) return this.#contents;
+    const known = this.#archive === undefined ? this.#memory?.recall(this.name) : undefined;
+    return (this.#contents = known === undefined ? contentsOf(await this.#load()) : await unpack(known));
+  }
+
+  /** What is there, or is to be written when `exclusively` ends. */
+  #take(archive: Archive): Archive {
+    this.#contents = undefined;
+    return (this.#archive = archive);
+  }
+
+  async #remember(): Promise<void> {
+    const version = this.#parts[0]?.metadata.resourceVersion;
+    if (this.#memory === undefined || version === undefined) return;
+    this.#memory.remember(await pack(await this.#look(), version));
   }
 
   async #load(): Promise<Archive> {
@@ -156,7 +160,7 @@ export class ImportSecret implements Source {
     const [first, ...others] = await this.#readParts();
     this.#parts = first === undefined ? [] : [first, ...others];
     // Without a hash it was reserved, and nothing was stored yet.
-    if (first?.data?.["hash"] === undefined) return (this.#archive = empty);
+    if (first?.data?.["hash"] === undefined) return this.#take(emptyArchive());
     const bytes = Buffer.concat(
       this.#parts.map(({ data = {} }) => Buffer.from(data["import"] ?? "", "base64")),
     );
@@ -165,13 +169,15 @@ export class ImportSecret implements Source {
     if (!isWhole && (await this.#isOlder(first))) return this.#load();
     try {
       if (!isWhole) throw new Error("parts do not belong together");
-      return (this.#archive = JSON.parse((await promisify(gunzip)(bytes)).toString("utf8")) as Archive);
+      this.#take(await readArchive(bytes));
     } catch (cause) {
       throw new AsteriskIacError("RecordInvalid", `the Secret ${this.name} can't be read`, {
         cause,
         hint: `Restore ${this.name} and its further parts together from your backup of the cluster, or delete them for a new import.`,
       });
     }
+    await this.#remember();
+    return this.#load();
   }
 
   /** Whether somebody wrote the first part since it was read, so that its further parts may be later ones. */
@@ -199,7 +205,7 @@ export class ImportSecret implements Source {
    * there before is whole.
    */
   async #store(): Promise<void> {
-    const bytes = await promisify(gzip)(Buffer.from(JSON.stringify(this.#archive ?? empty)));
+    const bytes = await compressed(this.#archive ?? emptyArchive());
     const count = Math.max(1, Math.ceil(bytes.length / this.#partBytes));
     const set = this.#parts[0] !== undefined && describedBy(this.#parts[0]).set === "a" ? "b" : "a";
     const partOf = (at: number): string =>
@@ -214,6 +220,7 @@ export class ImportSecret implements Source {
     const described = { parts: base64(String(count)), hash: base64(contentHash(bytes)), set: base64(set) };
     const first = await this.#put(this.name, this.#parts[0], { import: partOf(0), ...described });
     this.#parts = [first, ...others];
+    await this.#remember();
   }
 
   /**
@@ -241,6 +248,14 @@ export class ImportSecret implements Source {
   }
 }
 
+function contentsOf({ files, records }: Archive): ImportContents {
+  const listed = [...files].map(([path, content]): [string, SourceFile] => [
+    path,
+    { hash: contentHash(content), size: content.length },
+  ]);
+  return { files: Object.fromEntries(listed), records };
+}
+
 function describedBy({ data = {} }: KubernetesSecret): { parts: number; hash: string; set: string } {
   const text = (key: string): string => Buffer.from(data[key] ?? "", "base64").toString("utf8");
   return { parts: Number(text("parts")) || 1, hash: text("hash"), set: text("set") };
@@ -251,13 +266,12 @@ function base64(text: string): string {
 }
 
 function isExpected({ files }: Archive, path: string, expected: string | null): boolean {
-  const content = files[path];
-  const hash = content === undefined ? null : contentHash(Buffer.from(content, "base64"));
-  return hash === expected;
+  const content = files.get(path);
+  return (content === undefined ? null : contentHash(content)) === expected;
 }
 
 function withKept(archive: Archive, path: string, id: string): Archive {
-  const content = archive.files[path];
+  const content = archive.files.get(path);
   return content === undefined
     ? archive
     : { ...archive, kept: keptWith(archive.kept, { id, path, content }) };
@@ -266,7 +280,5 @@ function withKept(archive: Archive, path: string, id: string): Archive {
 function keptWith(kept: readonly Kept[], one: Omit<Kept, "keptAt">): readonly Kept[] {
   const all = [{ ...one, keptAt: new Date().toISOString() }, ...kept];
   let size = 0;
-  return all.filter(
-    ({ content }, at) => (size += Buffer.byteLength(content, "base64")) <= mostKept || at === 0,
-  );
+  return all.filter(({ content }, at) => (size += content.length) <= mostKept || at === 0);
 }

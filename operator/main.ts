@@ -1,13 +1,16 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
-import { hostname } from "node:os";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
 import { Command, InvalidArgumentError } from "commander";
 import { pino } from "pino";
 import type { AsteriskIacError } from "../core/errors.ts";
 import { duration, milliseconds } from "../core/resource/duration.ts";
+import { GitSources } from "../engine/git-source.ts";
 import { clusterOf } from "./cluster.ts";
 import { Operator } from "./operator.ts";
+import { Deliveries } from "./webhook.ts";
 import {
   APIServer,
   EventRecorder,
@@ -25,11 +28,16 @@ interface Flags {
   readonly leaseDuration: number;
   readonly concurrency: number;
   readonly deletionTimeout: number;
+  readonly gitCache: string;
+  readonly webhookListen?: { readonly host: string; readonly port: number };
   readonly metricsPort: number;
   readonly healthPort: number;
 }
 
 const serviceAccountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+// A thousand connections each keep a few small buffers for good, and each of those keeps the whole block it was cut from.
+Buffer.poolSize = 8 * 1024;
 
 const program = new Command("asterisk-iac-operator")
   .description(
@@ -55,6 +63,16 @@ const program = new Command("asterisk-iac-operator")
     time,
     3_600_000,
   )
+  .option(
+    "--git-cache <directory>",
+    "where repositories are kept; what is in it can be lost",
+    join(tmpdir(), "asterisk-iac-git"),
+  )
+  .option(
+    "--webhook-listen <host:port>",
+    "receive webhooks of GitHub and Gitea at /webhook, signed with the Secret asterisk-iac, key webhook-secret",
+    address,
+  )
   .option("--metrics-port <port>", "/metrics; 0 for none", port, 8080)
   .option("--health-port <port>", "/healthz and /readyz; 0 for none", port, 8081)
   .addHelpText(
@@ -70,9 +88,9 @@ await program.parseAsync();
 
 async function run(flags: Flags): Promise<void> {
   const log = pino({ base: { component: "asterisk-iac-operator" } });
-  const api = new APIServer(kubeConfig(flags.kubeconfig));
-  const warn = (error: AsteriskIacError): void => log.warn({ code: error.code }, error.message);
   const metrics = new Metrics({ process: true });
+  const api = new APIServer(kubeConfig(flags.kubeconfig), { onRequest: metrics.requested });
+  const warn = (error: AsteriskIacError): void => log.warn({ code: error.code }, error.message);
   // The caches of every replica are warm: the next leader begins at once.
   const reading = clusterOf(api, flags.namespace, warn);
   const caches = Object.values(reading.caches);
@@ -93,12 +111,20 @@ async function run(flags: Flags): Promise<void> {
     ...(flags.metricsPort === 0 ? [] : [await serveHTTP({ port: flags.metricsPort, metrics })]),
     ...(flags.healthPort === 0 ? [] : [await serveHTTP({ port: flags.healthPort, metrics, ready: probes })]),
   ];
+  const deliveries = new Deliveries(api, {
+    namespace: flags.leaseNamespace ?? ownNamespace(),
+    name: `${flags.lease}-webhook`,
+  });
+  const listen = flags.webhookListen;
+  const receiver = listen && (await deliveries.receive(listen, reading.caches.servers, warn));
+  if (receiver !== undefined) log.info({ url: receiver.url }, "receiving webhooks");
   let leading: Operator | undefined;
   const stop = async (signal: string): Promise<void> => {
     log.info({ signal }, "stopping: what is under way is finished first");
     // Before the term ends: afterwards nothing may be written.
     await leading?.stop();
     await election.stop();
+    await receiver?.close();
     await Promise.all([...caches.map((cache) => cache.stop()), ...servers.map((server) => server.close())]);
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void stop(signal));
@@ -111,16 +137,21 @@ async function run(flags: Flags): Promise<void> {
     const writing = whileLeading(api, election, term);
     const events = new EventRecorder({ api: writing, onError: warn });
     const { caches: shared } = reading;
+    const repositories = new GitSources({ cacheDirectory: flags.gitCache });
     const operator = new Operator({
       cluster: { ...clusterOf(writing, flags.namespace, warn), caches: shared },
       ...{ events, metrics, leader: election },
       concurrency: flags.concurrency,
       deletionTimeoutMs: flags.deletionTimeout,
+      repositories,
+      // One line of JSON each, as `asteriskctl calls --follow` writes them, beside those of the log.
+      onCallsLine: (line) => process.stdout.write(`${JSON.stringify(line)}\n`),
       onError: (controller, key, error) =>
         log.warn({ controller, ...key, code: error.code, next: error.next }, error.message),
     });
     leading = operator;
     operator.start();
+    if (receiver !== undefined) void deliveries.follow(repositories, term, warn);
     await new Promise<void>((resolve) => term.addEventListener("abort", () => resolve(), { once: true }));
     await operator.stop();
     leading = undefined;
@@ -148,6 +179,14 @@ function time(text: string): number {
   if (!duration.safeParse(text).success)
     throw new InvalidArgumentError("must be a duration such as 15s or 1h");
   return milliseconds(text);
+}
+
+function address(text: string): { host: string; port: number } {
+  const [, bracketed, plain, digits = ""] =
+    /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d+)$/.exec(text) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined) throw new InvalidArgumentError("must be an address of this machine and a port");
+  return { host, port: port(digits) };
 }
 
 function count(text: string): number {

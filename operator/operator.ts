@@ -3,14 +3,20 @@ import type { AsteriskIacError } from "../core/errors.ts";
 import { isUnreachable } from "../core/errors.ts";
 import { milliseconds } from "../core/resource/duration.ts";
 import { accountOwner, confFileOwner } from "../engine/desired.ts";
+import type { ToldLine } from "../engine/calls/lines.ts";
+import type { GitSources } from "../engine/git-source.ts";
 import type { openSession } from "../engine/session.ts";
 import type { Cluster } from "./cluster.ts";
 import { secretsAPI } from "./cluster.ts";
 import type { ServerResources } from "./declared.ts";
 import type { AccountObject, FileObject, ServerObject } from "./objects.ts";
 import { isHeld, isSuspended, partReconciler, releasable, release, serverKeyOf } from "./parts-controller.ts";
+import { passSecrets } from "./pass-secrets.ts";
+import { References, mentionedIn } from "./references.ts";
+import { Consulted, Remembered } from "./remembered.ts";
 import type { ClaimedRequests } from "./requests.ts";
 import type {
+  ConfigMap,
   EventRecorder,
   Informer,
   KubernetesObject,
@@ -19,11 +25,15 @@ import type {
   ObjectKey,
   Outcome,
   ReconcileResult,
+  Secret,
 } from "./runtime/index.ts";
-import { Controller, WorkQueue, keyOf, newRequests, withHandled } from "./runtime/index.ts";
+import { Controller, WorkQueue, keyOf, newRequests, parseKey, withHandled } from "./runtime/index.ts";
 import { managedBy } from "./secrets.ts";
 import { ServerReconciler } from "./server-reconcile.ts";
+import { ServerCalls } from "./server-calls.ts";
 import { ServerSessions } from "./server-sessions.ts";
+import { ServerSources } from "./server-sources.ts";
+import { storeStatus, versionOf } from "./store-status.ts";
 import type { ServerOutcome } from "./status.ts";
 
 export interface OperatorOptions {
@@ -38,12 +48,17 @@ export interface OperatorOptions {
   readonly deletionTimeoutMs?: number;
   /** Bytes of an import, compressed, that one Secret holds; default 700 KiB. */
   readonly importPartBytes?: number;
+  /** Of servers with source.git. */
+  readonly repositories: Pick<GitSources, "open">;
   /** How a session is opened; default: as the engine does. */
   readonly openSession?: typeof openSession;
   readonly onError: (controller: string, key: ObjectKey, error: AsteriskIacError) => void;
+  /** Takes what is told of calls, of servers that declare `calls`; `server` is NAMESPACE/NAME there. */
+  readonly onCallsLine?: (line: ToldLine) => void;
 }
 
 const defaultInterval = "10m";
+const reconnectWithinMs = 2_000;
 
 /** What one term of leadership runs: three controllers, their queues, and one session a server. */
 export class Operator {
@@ -52,8 +67,15 @@ export class Operator {
   readonly #accountQueue = new WorkQueue();
   readonly #fileQueue = new WorkQueue();
   readonly #sessions: ServerSessions;
+  readonly #sources: ServerSources;
+  readonly #calls: ServerCalls;
   readonly #reconciler: ServerReconciler;
   readonly #controllers: Controller[];
+  readonly #secrets: Remembered<Secret>;
+  readonly #configMaps: Remembered<ConfigMap>;
+  /** By Secret or ConfigMap, the servers that it may be used for; by server, its resources. */
+  readonly #usedBy = new References();
+  readonly #parts = new References();
   /**
    * Servers that were there at the start and were not reached since. One that was told to be the same machine as another
    * waits for them, or a new start would swap the two.
@@ -64,13 +86,30 @@ export class Operator {
   constructor(options: OperatorOptions) {
     this.#options = options;
     const { cluster, events, deletionTimeoutMs = 3_600_000 } = options;
-    // A reload or a restart on the server is answered at once; what we caused ourselves is in step by then.
-    this.#sessions = new ServerSessions((key) => this.#serverQueue.add(key), options.openSession);
+    // A reload or a restart on the server is answered at once; what we caused ourselves is in step by then. Servers that
+    // were lost all at once are not reached all at once.
+    this.#sessions = new ServerSessions((key, why) => {
+      if (why !== "Reload") this.#reconciler.mayHaveRestarted(key);
+      if (why === "Lost") this.#serverQueue.addAfter(key, Math.random() * reconnectWithinMs);
+      else this.#serverQueue.add(key);
+    }, options.openSession);
+    this.#sources = new ServerSources(
+      options.repositories,
+      (key) => this.#serverQueue.add(key),
+      (key, names) => this.#usedBy.set(`source ${key}`, names, key),
+    );
+    this.#calls = new ServerCalls({
+      tell: (key, line) => this.#called(key, line),
+      onError: (key, error) => options.onError("calls", parseKey(key), error),
+    });
     this.#reconciler = new ServerReconciler(
-      secretsAPI(cluster.secrets),
       this.#sessions,
+      this.#sources,
+      this.#calls,
       options.importPartBytes,
     );
+    this.#secrets = new Remembered(cluster.secrets, cluster.caches.secrets);
+    this.#configMaps = new Remembered(cluster.configMaps, cluster.caches.configMaps);
     const parts = {
       ...{ events, deletionTimeoutMs, servers: cluster.caches.servers, isEnding: cluster.isEnding },
       enqueueServer: (key: string) => this.#serverQueue.add(key),
@@ -111,7 +150,19 @@ export class Operator {
   async stop(boundMs?: number): Promise<void> {
     this.#isOver = true;
     await Promise.all(this.#controllers.map((controller) => controller.stop(boundMs)));
-    await this.#sessions.closeAll();
+    this.#sources.closeAll();
+    await Promise.all([this.#sessions.closeAll(), this.#calls.closeAll()]);
+  }
+
+  /** A line of a server's calls: counted, and handed on. */
+  #called(key: string, line: ToldLine): void {
+    const { namespace, name } = parseKey(key);
+    const { metrics, onCallsLine } = this.#options;
+    const server = { namespace, server: name };
+    if (line.kind === "Call") metrics.called(server, line);
+    if (line.kind === "Gap")
+      metrics.unwatched(server, (Date.parse(line.to.utc) - Date.parse(line.from.utc)) / 1000);
+    onCallsLine?.(line);
   }
 
   #controller(
@@ -134,23 +185,57 @@ export class Operator {
   /** What changes in the cluster is looked at; what we write to a status is no change. */
   #follow(): void {
     const { servers, accounts, files, secrets, configMaps } = this.#options.cluster.caches;
-    const enqueue = <T extends KubernetesObject>(cache: Informer<T>, add: (object: T) => void): void =>
+    const follow = <T extends KubernetesObject>(
+      cache: Informer<T>,
+      take: (object: T) => void,
+      gone: (object: T) => void,
+    ): void =>
       cache.on({
-        added: (object) => this.#isOver || add(object),
-        changed: (object, previous) => this.#isOver || isSame(object, previous) || add(object),
-        deleted: (object) => this.#isOver || add(object),
+        added: (object) => this.#isOver || take(object),
+        changed: (object, previous) => this.#isOver || isSame(object, previous) || take(object),
+        deleted: (object) => this.#isOver || gone(object),
       });
-    enqueue(servers, ({ metadata }) => {
+    const look = ({ metadata }: ServerObject): void => {
       this.#serverQueue.add(keyOf(metadata));
       for (const part of this.#partsOf(keyOf(metadata))) this.#enqueuePart(part);
-    });
-    enqueue(accounts, (account) => this.#accountQueue.add(keyOf(account.metadata)));
-    enqueue(files, (file) => this.#fileQueue.add(keyOf(file.metadata)));
+    };
+    follow(
+      servers,
+      (server) => {
+        this.#usedBy.set(nameOf(server), mentionedIn(server), keyOf(server.metadata));
+        look(server);
+      },
+      (server) => {
+        this.#usedBy.delete(nameOf(server));
+        this.#usedBy.delete(`source ${keyOf(server.metadata)}`);
+        look(server);
+      },
+    );
+    for (const cache of [accounts, files] as Informer<AccountObject | FileObject>[])
+      follow(
+        cache,
+        (part) => {
+          this.#usedBy.set(nameOf(part), mentionedIn(part), serverKeyOf(part));
+          this.#parts.set(nameOf(part), new Set([serverKeyOf(part)]), nameOf(part));
+          this.#enqueuePart(part);
+        },
+        (part) => {
+          this.#usedBy.delete(nameOf(part));
+          this.#parts.delete(nameOf(part));
+          this.#enqueuePart(part);
+        },
+      );
     const refer = (object: KubernetesObject): void => this.#referred(object);
-    for (const cache of [secrets, configMaps])
+    for (const [cache, remembered] of [
+      [secrets, this.#secrets],
+      [configMaps, this.#configMaps],
+    ] as const)
       cache.on({
         added: refer,
-        deleted: refer,
+        deleted: (object) => {
+          remembered.forget(keyOf(object.metadata));
+          refer(object);
+        },
         changed: (object, previous) =>
           object.metadata.resourceVersion === previous.metadata.resourceVersion || refer(object),
       });
@@ -162,11 +247,16 @@ export class Operator {
 
   #partsOf(serverKey: string): (AccountObject | FileObject)[] {
     const { accounts, files } = this.#options.cluster.caches;
-    return [...accounts.list(), ...files.list()].filter((part) => serverKeyOf(part) === serverKey);
+    return [...this.#parts.to(serverKey)].flatMap((name): (AccountObject | FileObject)[] => {
+      const [kind, key = ""] = name.split(" ");
+      const part = kind === "AMIAccount" ? accounts.get(key) : files.get(key);
+      return part === undefined ? [] : [part];
+    });
   }
 
   /** A Secret or ConfigMap changed: the servers that it may be used for are looked at. */
-  #referred({ metadata: { namespace, name, labels } }: KubernetesObject): void {
+  #referred({ metadata }: KubernetesObject): void {
+    const { name, labels } = metadata;
     // Our own imports are written by reconciles and read by nothing else.
     if (
       this.#isOver ||
@@ -174,14 +264,7 @@ export class Operator {
         /-import(-[ab]\d+)?$/.test(name))
     )
       return;
-    const { servers, accounts, files } = this.#options.cluster.caches;
-    const mentions = (spec: unknown): boolean => JSON.stringify(spec ?? {}).includes(name);
-    for (const server of servers.list())
-      if (server.metadata.namespace === namespace && mentions(server.spec))
-        this.#serverQueue.add(keyOf(server.metadata));
-    for (const part of [...accounts.list(), ...files.list()])
-      if (part.metadata.namespace === namespace && (mentions(part.spec) || part.metadata.name === name))
-        this.#serverQueue.add(serverKeyOf(part));
+    for (const server of this.#usedBy.to(keyOf(metadata))) this.#serverQueue.add(server);
   }
 
   async #reconcileServer({ namespace, name }: ObjectKey): Promise<Outcome> {
@@ -203,16 +286,22 @@ export class Operator {
     const standing = isEnding
       ? parts.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
       : parts;
+    const secrets = new Consulted(this.#secrets);
+    const configMaps = new Consulted(this.#configMaps);
     const resources: ServerResources = {
       server,
       accounts: standing.filter((part): part is AccountObject => part.kind === "AMIAccount"),
       files: standing.filter((part): part is FileObject => part.kind === "ConfFile"),
-      configMap: async (configMap) => (await cluster.configMaps.get(namespace, configMap))?.data,
+      secrets: passSecrets(secretsAPI(cluster.secrets), secrets),
+      configMap: async (configMap) => (await configMaps.get(namespace, configMap))?.data,
     };
     const outcome = await this.#reconciler.reconcile(resources, {
       claimRequests: () => this.#claimRequests(server),
       event: (type, reason, message) => events.event(server, type, reason, message),
-      stillDeclared: () => this.#isStillDeclared(resources),
+      stillDeclared: async () =>
+        (await this.#isStillDeclared(resources)) &&
+        (await secrets.isUnchanged()) &&
+        (await configMaps.isUnchanged()),
     });
     if (outcome.error === undefined || !isUnreachable(outcome.error)) this.#toReach.delete(key);
     this.#tellMetrics({ namespace, server: name }, outcome);
@@ -235,9 +324,7 @@ export class Operator {
     const handled = requests.reduce(withHandled, now.status?.handledRequests ?? {});
     if (requests.length > 0) {
       const status = { ...now.status, handledRequests: handled };
-      caches.servers.wrote(
-        await servers.patchStatus(namespace, name, status, uid === undefined ? {} : { uid }),
-      );
+      caches.servers.wrote(await servers.patchStatus(namespace, name, status, versionOf(now)));
     }
     return { requests, handled };
   }
@@ -287,25 +374,9 @@ export class Operator {
   }
 }
 
-/** Stores a status if it says something else than the one that is there. */
-async function storeStatus<
-  Status extends object,
-  T extends KubernetesObject & {
-    readonly status?: Status;
-    readonly metadata: { readonly namespace: string };
-  },
->(
-  client: {
-    patchStatus(namespace: string, name: string, status: object, precondition?: { uid?: string }): Promise<T>;
-  },
-  cache: Informer<T>,
-  object: T,
-  status: Status | undefined,
-): Promise<void> {
-  const { namespace, name, uid } = object.metadata;
-  const now = cache.get(keyOf(object.metadata))?.status ?? object.status;
-  if (status === undefined || isDeepStrictEqual(now, status)) return;
-  cache.wrote(await client.patchStatus(namespace, name, status, uid === undefined ? {} : { uid }));
+/** An object of ours among those of other kinds. */
+function nameOf({ kind = "", metadata }: KubernetesObject): string {
+  return `${kind} ${keyOf(metadata)}`;
 }
 
 /** Whether two states of an object declare the same. */

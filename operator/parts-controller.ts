@@ -7,6 +7,7 @@ import type { Informer } from "./runtime/informer.ts";
 import type { ObjectKey } from "./runtime/objects.ts";
 import { keyOf } from "./runtime/objects.ts";
 import type { ResourceClient } from "./runtime/resources.ts";
+import { storeStatus } from "./store-status.ts";
 
 /** Keeps a resource until what it wrote to the server was taken out again, or let go. */
 export const finalizer = "asterisk-iac.dev/release";
@@ -70,7 +71,7 @@ export function partReconciler<T extends Part>(
   }
 
   async function tellMissing(object: T, serverKey: string): Promise<void> {
-    const { namespace, name, generation } = object.metadata;
+    const { namespace, generation } = object.metadata;
     const ready = {
       type: "Ready",
       status: "False" as const,
@@ -83,7 +84,7 @@ export function partReconciler<T extends Part>(
       { generation, at: new Date(), keep: false },
     );
     const observed = generation === undefined ? {} : { observedGeneration: generation };
-    cache.wrote(await client.patchStatus(namespace, name, { ...object.status, ...observed, conditions }));
+    await storeStatus(client, cache, object, { ...object.status, ...observed, conditions });
   }
 
   async function letGoReason(

@@ -24,6 +24,11 @@ export class AskedRequests {
     this.#claimed = await claim();
   }
 
+  /** Whether nothing was asked that is still to be done. */
+  get isEmpty(): boolean {
+    return this.#claimed.requests.length === 0;
+  }
+
   has(verb: RequestVerb): boolean {
     return this.#claimed.requests.some((request) => request.verb === verb);
   }

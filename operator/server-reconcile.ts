@@ -2,31 +2,35 @@ import { reload } from "../asterisk/reload.ts";
 import { restart } from "../asterisk/restart.ts";
 import { conditions } from "../core/conditions.ts";
 import type { Take } from "../core/diff.ts";
-import type { AsteriskIacError } from "../core/errors.ts";
+import type { AsteriskIacError, ErrorCode } from "../core/errors.ts";
 import { asAsteriskIacError, isUnreachable } from "../core/errors.ts";
 import type { Allowance } from "../core/guard.ts";
 import { allowances } from "../core/guard.ts";
 import type { Plan, PlannedChange } from "../core/plan.ts";
 import { asteriskServer, pathPolicy } from "../core/resource/index.ts";
 import type { AsteriskServerSpec } from "../core/resource/index.ts";
+import type { Source } from "../core/source.ts";
 import { testConnection } from "../engine/connection-test.ts";
 import { countOutcomes, importServer } from "../engine/import.ts";
 import type { Pass } from "../engine/pass.ts";
 import { SeenServers, passOver } from "../engine/pass.ts";
 import { planServer } from "../engine/plan.ts";
 import type { ServerDeclaration } from "../engine/session.ts";
+import type { AppliedAll } from "./apply-all.ts";
 import { applyAll, eventsOf } from "./apply-all.ts";
 import { serverConditions } from "./conditions.ts";
 import type { Parts, ServerResources } from "./declared.ts";
 import { declaredOf, invalid, refuseElsewhere, releasedOf } from "./declared.ts";
+import type { ImportIndex, ImportMemory } from "./import-index.ts";
 import { ImportSecret } from "./import-secret.ts";
 import { keyOf } from "./runtime/objects.ts";
 import type { ClaimedRequests } from "./requests.ts";
 import { AskedRequests, takeOf, whenOf } from "./requests.ts";
 import type { AnnotationRequest } from "./runtime/annotations.ts";
 import { KubernetesSecrets } from "./secrets.ts";
-import type { SecretsAPI } from "./secrets.ts";
+import type { ServerCalls } from "./server-calls.ts";
 import type { ServerSessions } from "./server-sessions.ts";
+import type { ServerSources } from "./server-sources.ts";
 import type { ServerOutcome } from "./status.ts";
 import { failedOutcome, partStatuses, serverStatus, suspended } from "./status.ts";
 
@@ -47,21 +51,42 @@ export interface ServerReport {
 
 /** Reconciles servers, each with all of its resources in one commit. It knows the cluster by what it is handed only. */
 export class ServerReconciler {
-  readonly #secrets: SecretsAPI;
   readonly #sessions: ServerSessions;
+  readonly #sources: ServerSources;
+  readonly #calls: Pick<ServerCalls, "keep" | "forget">;
   readonly #importPartBytes: number | undefined;
   readonly #seen = new SeenServers();
+  /** By server, what is in its import. */
+  readonly #imports = new Map<string, ImportIndex>();
 
-  constructor(secrets: SecretsAPI, sessions: ServerSessions, importPartBytes?: number) {
-    this.#secrets = secrets;
+  /** By server, what was not applied because a reload hung. */
+  readonly #hanging = new Map<string, AppliedAll>();
+
+  constructor(
+    sessions: ServerSessions,
+    sources: ServerSources,
+    calls: Pick<ServerCalls, "keep" | "forget">,
+    importPartBytes?: number,
+  ) {
     this.#sessions = sessions;
+    this.#sources = sources;
+    this.#calls = calls;
     this.#importPartBytes = importPartBytes;
   }
 
   /** The server is no longer declared, or is let alone. */
   async forget(key: string): Promise<void> {
     this.#seen.release(key);
+    this.#imports.delete(key);
+    this.#hanging.delete(key);
+    this.#sources.close(key);
     await this.#sessions.close(key);
+    await this.#calls.forget(key);
+  }
+
+  /** The server's Asterisk may be another now: what hung in the one before may be asked of it. */
+  mayHaveRestarted(key: string): void {
+    this.#hanging.delete(key);
   }
 
   /** Brings one server in step. Never rejects: what went wrong is in the outcome. */
@@ -81,7 +106,7 @@ export class ServerReconciler {
       return await this.#reconcileWith(resources, spec, { ...report, asked });
     } catch (thrown) {
       const error = asAsteriskIacError(thrown);
-      if (error.next !== "Stalled") await this.#sessions.close(key);
+      if (!leavesConnections(error)) await this.#sessions.close(key);
       for (const { verb } of asked.take())
         report.event("Warning", "RequestFailed", `${verb}: ${error.message}`);
       const status = { ...server.status, handledRequests: asked.handled };
@@ -95,46 +120,50 @@ export class ServerReconciler {
     { asked, ...report }: ServerReport & { readonly asked: AskedRequests },
   ): Promise<ServerOutcome> {
     const { server } = resources;
-    const { namespace, name, annotations } = server.metadata;
+    const { namespace, annotations } = server.metadata;
     const key = keyOf(server.metadata);
-    const secrets = new KubernetesSecrets(this.#secrets, namespace);
+    const secrets = new KubernetesSecrets(resources.secrets, namespace);
     const { accounts, files, errors } = await declaredOf(resources);
-    const directionOf = pathPolicy(spec);
-    const holds = (path: string): boolean => {
-      const policy = directionOf(path);
-      return policy.kind === "Managed" && policy.direction === "FromAsterisk";
-    };
-    const source = new ImportSecret(this.#secrets, namespace, name, holds, this.#importPartBytes);
+    const source = this.#sourceOf(resources, spec);
     const declaration: ServerDeclaration = { name: key, spec, source, accounts, files };
-    const stamp = await this.#stampOf(namespace, spec);
-    const session = await this.#sessions.open(key, declaration, secrets, stamp);
-    const look = (importing: boolean, parts: Parts = { accounts, files }): Promise<Pass> =>
-      passOver({ ...session, declaration: { ...declaration, ...parts } }, secrets, {
+    const stamp = await stampOf(resources, spec);
+    const open = () => this.#sessions.open(key, declaration, secrets, stamp);
+    // The one that is open, mostly: putting manager.conf back closes it.
+    const look = async (importing: boolean, parts: Parts = { accounts, files }): Promise<Pass> =>
+      passOver({ ...(await open()), declaration: { ...declaration, ...parts } }, secrets, {
         ...{ seen: this.#seen, writing: true, importing, front },
       });
 
+    // What is asked of a server that can't be reached waits until it can be.
+    await open();
+    this.#calls.keep(key, declaration, secrets, stamp);
     await asked.claim(report.claimRequests);
 
-    let pass = await look(false);
+    // Where there is no import yet, it needs the record key, which is made if there is none.
+    let pass = await look(true);
     if (pass.record?.state !== "Done") {
-      pass = await look(true);
       const { record } = await importServer(pass);
       report.event(
         "Normal",
         "Imported",
         `${countOutcomes(record).Stored} files of the server are kept in ${source.name}`,
       );
-      pass = await look(false);
+      // What was imported is what is compared.
+      pass = { ...pass, record };
     }
     const released = releasedOf(resources);
     const allow = allowedBy(annotations);
     const choice = await this.#takeOf(pass, asked, annotations);
-    const applied = await applyAll(pass, {
-      ...{ released, allow, parts: { accounts, files } },
-      stillDeclared: () => Promise.resolve(report.stillDeclared()),
-      ...(choice === undefined ? {} : { take: choice }),
-      again: (parts) => look(false, parts),
-    });
+    const applied =
+      (await this.#stillHanging(key, pass, asked)) ??
+      (await applyAll(pass, {
+        ...{ released, allow, parts: { accounts, files }, waitForCalls: "Later" },
+        stillDeclared: () => Promise.resolve(report.stillDeclared()),
+        ...(choice === undefined ? {} : { take: choice }),
+        again: (parts) => look(false, parts),
+      }));
+    if (applied.hangs) this.#hanging.set(key, applied);
+    else this.#hanging.delete(key);
     for (const { reason, message, type } of eventsOf(applied)) report.event(type, reason, message);
     for (const request of asked.take()) await this.#act(request, pass, report);
 
@@ -143,30 +172,47 @@ export class ServerReconciler {
     const outcomeErrors = new Map([...errors, ...applied.errors]);
     return {
       server: serverStatus(resources, {
-        ...{ pass: after, handled: asked.handled, spec },
+        ...{ pass: after, handled: asked.handled, spec, collected: applied.collected },
         conditions: serverConditions(
           conditions({ record: after.record, updateDirection: spec.updateDirection, plan }),
           applied.error,
         ),
       }),
-      ...(await partStatuses(after, resources, outcomeErrors)),
+      ...(await partStatuses(after, resources, { errors: outcomeErrors, proofs: applied.proofs })),
       released: new Set([...released].filter((owner) => !applied.errors.has(owner))),
       drift: plan instanceof Error ? 0 : plan.changes.filter(isDrifted).length,
       error: applied.error,
     };
   }
 
-  /** Of a server that is reached by Secrets, which values of them: another value needs another login. */
-  async #stampOf(namespace: string, { ssh, ami }: AsteriskServerSpec): Promise<unknown> {
-    const names = [
-      ssh?.credentialsSecretRef?.name,
-      ami.credentialsSecretRef.name,
-      ami.tls?.caSecretRef?.name,
-    ];
-    const secrets = await Promise.all(
-      names.map((name) => (name === undefined ? undefined : this.#secrets.get(namespace, name))),
-    );
-    return secrets.map((secret) => secret?.metadata.resourceVersion);
+  #sourceOf({ server, secrets }: ServerResources, spec: AsteriskServerSpec): Source {
+    const { namespace, name } = server.metadata;
+    const key = keyOf(server.metadata);
+    const git = spec.source?.git;
+    if (git !== undefined) return this.#sources.open({ namespace, name }, { spec, git }, secrets);
+    this.#sources.close(key);
+    const directionOf = pathPolicy(spec);
+    const holds = (path: string): boolean => {
+      const policy = directionOf(path);
+      return policy.kind === "Managed" && policy.direction === "FromAsterisk";
+    };
+    const memory: ImportMemory = {
+      recall: (secret) => {
+        const index = this.#imports.get(key);
+        return secrets.isCurrent(namespace, secret, index?.version) ? index : undefined;
+      },
+      remember: (index) => this.#imports.set(key, index),
+    };
+    return new ImportSecret(secrets, namespace, name, holds, this.#importPartBytes, memory);
+  }
+
+  /** A reload that hung is not asked for again until something else is to be done, or a person asks for anything. */
+  async #stillHanging(key: string, pass: Pass, asked: AskedRequests): Promise<AppliedAll | undefined> {
+    const hanging = this.#hanging.get(key);
+    if (hanging === undefined || hanging.plan instanceof Error || !asked.isEmpty) return undefined;
+    const plan = await planOrWhyNot(pass);
+    const isSame = !(plan instanceof Error) && plan.hash === hanging.plan.hash;
+    return isSame ? { ...hanging, result: undefined, wrote: false } : undefined;
   }
 
   async #takeOf(
@@ -213,6 +259,29 @@ export class ServerReconciler {
       report.event("Warning", "RequestFailed", `${verb}: ${message}`);
     }
   }
+}
+
+/** Of a server that is reached by Secrets, which values of them: another value needs another login. */
+async function stampOf(
+  { server, secrets }: ServerResources,
+  { ssh, ami, calls }: AsteriskServerSpec,
+): Promise<unknown> {
+  const names = [
+    ssh?.credentialsSecretRef?.name,
+    ami.credentialsSecretRef.name,
+    ami.tls?.caSecretRef?.name,
+    calls?.credentialsSecretRef.name,
+  ];
+  const all = await Promise.all(
+    names.map((name) => (name === undefined ? undefined : secrets.get(server.metadata.namespace, name))),
+  );
+  return all.map((secret) => secret?.metadata.resourceVersion);
+}
+
+/** A person must act, or it is not the server that failed: the connections to it are as good as before. */
+function leavesConnections({ next, code }: AsteriskIacError): boolean {
+  const ours: readonly ErrorCode[] = ["ChangedMeanwhile", "SourceUnavailable", "CallsActive"];
+  return next === "Stalled" || ours.includes(code);
 }
 
 /** What a person must mend in one resource keeps the plan from being made, but not the others from being applied. */

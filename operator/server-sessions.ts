@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { RecordSource } from "../engine/record-source.ts";
 import type { SecretStore } from "../engine/secrets.ts";
 import type { ServerDeclaration, ServerSession } from "../engine/session.ts";
 import { openSession } from "../engine/session.ts";
@@ -8,8 +9,11 @@ interface Held {
   readonly session: Promise<ServerSession>;
 }
 
-/** Why a server is looked at again: what Asterisk told over the session that stays open. */
-export type ServerCall = (key: string, why: "FullyBooted" | "Reload" | "Reconnected") => void;
+/**
+ * Why a server is looked at again: what Asterisk told over the session that stays open, or `Lost`: its connection ended,
+ * and what the server does is not heard until somebody opens another.
+ */
+export type ServerCall = (key: string, why: "FullyBooted" | "Reload" | "Lost") => void;
 
 /** One session a server, open as long as the server is declared and reached in the same way. */
 export class ServerSessions {
@@ -43,14 +47,18 @@ export class ServerSessions {
         return { ...session, declaration };
       await this.close(key);
     }
-    const session = this.#openSession(declaration, secrets);
+    // It stays open longer than what the declaration holds on to is wanted: a source has read all of its files.
+    const source = new RecordSource(declaration.source.name, undefined);
+    const session = this.#openSession({ ...declaration, source, accounts: [], files: [] }, secrets);
     this.#held.set(key, { reachedBy, session });
     try {
       const opened = await session;
       opened.ami.on("FullyBooted", () => this.#onCall(key, "FullyBooted"));
       opened.ami.on("Reload", () => this.#onCall(key, "Reload"));
-      opened.ami.onRestored(() => this.#onCall(key, "Reconnected"));
-      return opened;
+      opened.ami.onLost(() => {
+        if (this.#held.get(key)?.session === session) this.#onCall(key, "Lost");
+      });
+      return { ...opened, declaration };
     } catch (error) {
       if (this.#held.get(key)?.session === session) this.#held.delete(key);
       throw error;

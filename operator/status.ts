@@ -1,10 +1,13 @@
+import type { HostRecord } from "../asterisk/host-record.ts";
 import { AsteriskIacError, isUnreachable } from "../core/errors.ts";
 import type { Owner } from "../core/ownership.ts";
-import type { AsteriskServerSpec } from "../core/resource/index.ts";
+import type { AMIAccountSpec, AsteriskServerSpec } from "../core/resource/index.ts";
+import type { Source } from "../core/source.ts";
 import { checkAccounts } from "../engine/account.ts";
 import { accountOwner, confFileOwner } from "../engine/desired.ts";
 import { countOutcomes } from "../engine/import.ts";
 import type { Pass } from "../engine/pass.ts";
+import type { AppliedAll } from "./apply-all.ts";
 import { failed, readiness, withTransitions } from "./conditions.ts";
 import type { HandledRequests } from "./runtime/annotations.ts";
 import type { ServerResources } from "./declared.ts";
@@ -36,12 +39,13 @@ export interface Seen {
   readonly pass: Pass;
   readonly spec: AsteriskServerSpec;
   readonly handled: HandledRequests;
+  readonly collected: AppliedAll["collected"];
   readonly conditions: Parameters<typeof withTransitions>[1];
 }
 
 export function serverStatus(
   { server }: ServerResources,
-  { pass, spec, handled, conditions: now }: Seen,
+  { pass, spec, handled, collected, conditions: now }: Seen,
 ): ServerStatus {
   const { generation } = server.metadata;
   const { record, hostRecord } = pass;
@@ -51,7 +55,8 @@ export function serverStatus(
     conditions: withTransitions(server.status?.conditions, now, { generation, at: new Date(), keep: false }),
     asteriskVersion: pass.asteriskVersion,
     ...(spec.updateDirection === undefined ? {} : { updateDirection: spec.updateDirection }),
-    activeCalls: pass.activeChannels,
+    activeCalls: pass.activeCalls,
+    ...(spec.console?.url === undefined || spec.console.disabled ? {} : { consoleURL: spec.console.url }),
     initialImport: {
       done: record?.state === "Done",
       ...(record?.doneAt === undefined ? {} : { time: record.doneAt }),
@@ -59,22 +64,31 @@ export function serverStatus(
     },
     ...(hostRecord === undefined
       ? {}
-      : {
-          lastApplied: {
-            generation: hostRecord.generation,
-            time: hostRecord.appliedAt,
-            planHash: hostRecord.planHash,
-          },
-        }),
+      : { lastApplied: { ...lastApplyOf(hostRecord), ...revisionOf(hostRecord) } }),
+    ...sourceStatus(pass.declaration.source, collected),
     ...(Object.keys(handled).length === 0 ? {} : { handledRequests: handled }),
   };
+}
+
+/** The commit that was applied last. */
+function revisionOf({ revision }: HostRecord): Pick<NonNullable<ServerStatus["lastApplied"]>, "revision"> {
+  return revision === undefined ? {} : { revision };
+}
+
+/** Of a source with a history, where it is, and what waits to be reviewed. */
+function sourceStatus({ revision }: Source, collected: Seen["collected"]): Pick<ServerStatus, "source"> {
+  const review = collected?.revision?.pullRequest;
+  const isOpen = review !== undefined && review.outcome !== "Rejected" && review.outcome !== "Withdrawn";
+  if (revision === undefined) return {};
+  const { commit, branch } = revision;
+  return { source: { commit, branch, ...(isOpen ? { pullRequest: review.url } : {}) } };
 }
 
 /** What each AMIAccount and ConfFile says of itself, by what was seen on the server. */
 export async function partStatuses(
   pass: Pass,
   { accounts, files }: ServerResources,
-  errors: ReadonlyMap<Owner, AsteriskIacError>,
+  { errors, proofs }: Pick<AppliedAll, "errors" | "proofs">,
 ): Promise<Pick<ServerOutcome, "accounts" | "files">> {
   const declared = pass.declaration.accounts.filter(({ name }) => !errors.has(accountOwner(name)));
   const checks = await checkAccounts(pass, declared);
@@ -88,6 +102,8 @@ export async function partStatuses(
     accounts: new Map(
       accounts.filter(isDeclared).map(({ metadata, status }) => {
         const owner = accountOwner(metadata.name);
+        const spec = declared.find(({ name }) => name === metadata.name)?.spec;
+        const loginProved = spec === undefined ? status?.loginProved : provedLogin(spec, proofs, status);
         const seen = checks.get(metadata.name) ?? [];
         const wrong = seen.filter(({ ok }) => !ok);
         const error =
@@ -106,6 +122,7 @@ export async function partStatuses(
           {
             ...partStatus(metadata, status, error, "live Asterisk has it as declared"),
             ...(file === undefined ? {} : { file }),
+            ...(loginProved === undefined ? {} : { loginProved }),
             verified: seen.filter(({ proved }) => proved).map(({ attribute, live }) => ({ attribute, live })),
           },
         ];
@@ -116,17 +133,59 @@ export async function partStatuses(
         const declaredFile = pass.declaration.files.find(({ name }) => name === metadata.name);
         const hash = hashes.get(declaredFile?.spec.path ?? "");
         const error = errors.get(confFileOwner(metadata.name));
+        const lastApplied = lastWriteOf(pass, declaredFile?.spec.path, status);
         return [
           metadata.name,
           {
             ...partStatus(metadata, status, error, "the server has it as declared"),
             ...(declaredFile === undefined ? {} : { path: declaredFile.spec.path }),
             ...(hash === undefined ? {} : { hash: pass.key.recorded(hash) }),
+            ...(lastApplied === undefined ? {} : { lastApplied }),
           },
         ];
       }),
     ),
   };
+}
+
+/**
+ * Whether a login with the account's secret worked. It is tried once, when the secret is written and our address is
+ * permitted; an account with variables is never logged in to (see account-proof.ts).
+ */
+function provedLogin(
+  { username, variables }: AMIAccountSpec,
+  proofs: AppliedAll["proofs"],
+  before: AccountStatus | undefined,
+): boolean | undefined {
+  if (Object.keys(variables).length > 0) return undefined;
+  const login = `a login as ${username}`;
+  const last = proofs.findLast(
+    ({ evidence, unobserved }) =>
+      evidence.some(({ source }) => source === login) ||
+      unobserved.some((line) => line.startsWith(`${login}: `)),
+  );
+  return last === undefined ? before?.loginProved : last.evidence.some(({ source }) => source === login);
+}
+
+/** The apply that wrote the file last, if it is known: the server's record has the time and plan of its last one only. */
+function lastWriteOf(
+  { hostRecord }: Pass,
+  path: string | undefined,
+  before: FileStatus | undefined,
+): FileStatus["lastApplied"] {
+  const written = path === undefined ? undefined : hostRecord?.files[path]?.generation;
+  if (hostRecord === undefined || written === undefined) return undefined;
+  if (written !== hostRecord.generation)
+    return before?.lastApplied?.generation === written ? before.lastApplied : undefined;
+  return lastApplyOf(hostRecord);
+}
+
+function lastApplyOf({
+  generation,
+  appliedAt,
+  planHash,
+}: HostRecord): NonNullable<FileStatus["lastApplied"]> {
+  return { generation, time: appliedAt, planHash };
 }
 
 function partStatus(

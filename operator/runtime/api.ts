@@ -35,6 +35,13 @@ export interface KubernetesAPI {
   stream(request: APIRequest): AsyncIterable<unknown>;
 }
 
+export interface APIServerOptions {
+  /** The deadline of a request, ten seconds by default; streams have none. */
+  readonly timeoutMs?: number;
+  /** Told of everything that is sent. */
+  readonly onRequest?: (request: APIRequest) => void;
+}
+
 /**
  * The real API server of a kubeconfig. client-node gives the address, the credentials and TLS; it would open a new
  * connection for every request, so the connections are kept here.
@@ -43,11 +50,11 @@ export class APIServer implements KubernetesAPI {
   readonly #configuration: KubeConfig;
   readonly #url: string;
   readonly #timeoutMs: number;
+  readonly #onRequest: APIServerOptions["onRequest"];
   readonly #http = new IsomorphicFetchHttpLibrary();
   #connections: Promise<ReturnType<RequestContext["getDispatcher"]>> | undefined;
 
-  /** `timeoutMs` is the deadline of a request, ten seconds by default; streams have none. */
-  constructor(configuration: KubeConfig, options: { readonly timeoutMs?: number } = {}) {
+  constructor(configuration: KubeConfig, options: APIServerOptions = {}) {
     const cluster = configuration.getCurrentCluster();
     if (cluster === null) {
       throw new AsteriskIacError("InvalidArgument", "the kubeconfig has no current cluster", {
@@ -57,6 +64,7 @@ export class APIServer implements KubernetesAPI {
     this.#configuration = configuration;
     this.#url = cluster.server.replace(/\/+$/, "");
     this.#timeoutMs = options.timeoutMs ?? 10_000;
+    this.#onRequest = options.onRequest;
   }
 
   async request(request: APIRequest): Promise<unknown> {
@@ -96,6 +104,7 @@ export class APIServer implements KubernetesAPI {
   }
 
   async #send(request: APIRequest, signal: AbortSignal) {
+    this.#onRequest?.(request);
     const context = new RequestContext(`${this.#url}${request.path}`, HttpMethod[request.method]);
     for (const [name, value] of Object.entries(request.query ?? {}))
       if (value !== undefined) context.setQueryParam(name, String(value));

@@ -20,8 +20,10 @@ export interface ControllerOptions {
    * is aborted when the controller stops and the time for a graceful end is over.
    */
   readonly reconcile: (key: ObjectKey, signal: AbortSignal) => Promise<Outcome>;
-  /** How many keys at a time; default 8. */
+  /** How many keys at a time; default 8. One that takes longer than `patienceMs` no longer counts. */
   readonly concurrency?: number;
+  /** Default 1,000: whoever is dead waits for its deadline, and nobody waits for it. */
+  readonly patienceMs?: number;
   /** When to come back to an object that waits for a person, if nothing changes; default 10 minutes. */
   readonly stalledAfterMs?: number | ((key: ObjectKey) => number);
   /** Told of every error of a reconcile. */
@@ -31,11 +33,20 @@ export interface ControllerOptions {
   readonly clock?: Clock;
 }
 
+const defaultConcurrency = 8;
+
+/** However many are slow: this many times the concurrency are under way at most, beside those that are not. */
+const mostSlow = 8;
+
 /** Takes keys from a queue and reconciles them, some side by side, never one key twice at a time. */
 export class Controller {
   readonly #options: ControllerOptions;
   readonly #clock: Clock;
   readonly #giveUp = new AbortController();
+  /** Reconciles that nobody waits for. */
+  readonly #slow = new Set<Promise<void>>();
+  /** Keys that were so the last time: nobody waits for them at all. */
+  readonly #wereSlow = new Set<string>();
   #workers: Promise<void>[] = [];
 
   constructor(options: ControllerOptions) {
@@ -49,7 +60,9 @@ export class Controller {
 
   start(): void {
     if (this.#workers.length > 0) return;
-    this.#workers = Array.from({ length: this.#options.concurrency ?? 8 }, () => this.#work());
+    this.#workers = Array.from({ length: this.#options.concurrency ?? defaultConcurrency }, () =>
+      this.#work(),
+    );
   }
 
   /**
@@ -60,7 +73,8 @@ export class Controller {
     this.#options.queue.close();
     const bound = Promise.withResolvers<boolean>();
     const cancel = this.#clock.timer(boundMs, () => bound.resolve(false));
-    const drained = await Promise.race([Promise.all(this.#workers).then(() => true), bound.promise]);
+    const ended = Promise.all(this.#workers).then(() => Promise.all(this.#slow));
+    const drained = await Promise.race([ended.then(() => true), bound.promise]);
     cancel();
     if (!drained) this.#giveUp.abort();
     return drained;
@@ -69,9 +83,28 @@ export class Controller {
   async #work(): Promise<void> {
     const { queue } = this.#options;
     for (let key = await queue.next(); key !== undefined; key = await queue.next()) {
-      await this.#reconcile(key);
-      queue.done(key);
+      const work = this.#reconcile(key).then(() => queue.done(key));
+      await this.#patience(key, work);
     }
+  }
+
+  /** Waits for a reconcile, unless it is slow and there is room for one more of those. */
+  async #patience(key: string, work: Promise<void>): Promise<void> {
+    const { patienceMs = 1_000, concurrency = defaultConcurrency } = this.#options;
+    const isOver = Promise.withResolvers<undefined>();
+    const cancel = this.#clock.timer(this.#wereSlow.has(key) ? 0 : patienceMs, () => {
+      this.#wereSlow.add(key);
+      if (this.#slow.size >= concurrency * mostSlow) return;
+      this.#slow.add(work);
+      void work.finally(() => this.#slow.delete(work));
+      isOver.resolve(undefined);
+    });
+    const startedAt = this.#clock.now();
+    void work.then(() => {
+      cancel();
+      if (this.#clock.now() - startedAt < patienceMs) this.#wereSlow.delete(key);
+    });
+    await Promise.race([work, isOver.promise]);
   }
 
   async #reconcile(key: string): Promise<void> {

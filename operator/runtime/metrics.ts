@@ -1,6 +1,7 @@
 import type { Server } from "node:http";
 import { createServer } from "node:http";
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
+import type { APIRequest } from "./api.ts";
 import type { ReconcileResult } from "./controller.ts";
 import type { WorkQueue } from "./queue.ts";
 
@@ -23,6 +24,10 @@ export class Metrics {
   readonly #drift: Gauge<keyof ServerLabels>;
   readonly #imported: Gauge<keyof ServerLabels>;
   readonly #connected: Gauge<keyof ServerLabels | "protocol">;
+  readonly #requests: Counter<"verb" | "resource">;
+  readonly #calls: Counter<keyof ServerLabels | "direction" | "disposition">;
+  readonly #talk: Counter<keyof ServerLabels>;
+  readonly #unwatched: Counter<keyof ServerLabels>;
 
   /** `process`: memory, processor and event loop of the process too. */
   constructor(options: { readonly process?: boolean } = {}) {
@@ -74,7 +79,60 @@ export class Metrics {
       labelNames: [...server, "protocol"],
       registers,
     });
+    this.#calls = new Counter({
+      name: `${prefix}calls_total`,
+      help: "Calls that are over, by direction and by how they ended",
+      labelNames: [...server, "direction", "disposition"],
+      registers,
+    });
+    this.#talk = new Counter({
+      name: `${prefix}call_talk_seconds_total`,
+      help: "Seconds from answer to end, of all calls of a server",
+      labelNames: server,
+      registers,
+    });
+    this.#unwatched = new Counter({
+      name: `${prefix}calls_unwatched_seconds_total`,
+      help: "Seconds in which nobody watched a server's calls",
+      labelNames: server,
+      registers,
+    });
+    this.#requests = new Counter({
+      name: `${prefix}api_requests_total`,
+      help: "Requests to the Kubernetes API, by verb and resource",
+      labelNames: ["verb", "resource"],
+      registers,
+    });
   }
+
+  /** One call of a server is over; `talkSeconds` is null where nobody knows. */
+  called(
+    server: ServerLabels,
+    call: {
+      readonly direction: string | null;
+      readonly disposition: string;
+      readonly talkSeconds: number | null;
+    },
+  ): void {
+    const { direction, disposition, talkSeconds } = call;
+    this.#calls.inc({ ...server, direction: direction ?? "Unknown", disposition });
+    this.#talk.inc({ ...server }, talkSeconds ?? 0);
+  }
+
+  /** For so long nobody watched the calls of a server. */
+  unwatched(server: ServerLabels, seconds: number): void {
+    this.#unwatched.inc({ ...server }, seconds);
+  }
+
+  /** Fits `APIServerOptions.onRequest`. */
+  readonly requested = ({ method, path, query = {} }: APIRequest): void => {
+    const words = path.split("/").slice(path.startsWith("/api/") ? 3 : 4);
+    const within = words[0] === "namespaces" && words.length > 2 ? words.slice(2) : words;
+    const [resource = "", name, part] = within;
+    const reads = query["watch"] === true ? "watch" : name === undefined ? "list" : "get";
+    const verb = { GET: reads, POST: "create", PUT: "update", PATCH: "patch", DELETE: "delete" }[method];
+    this.#requests.inc({ verb, resource: part === undefined ? resource : `${resource}/${part}` });
+  };
 
   /** Fits `ControllerOptions.onReconciled`. */
   readonly reconciled = (controller: string, result: ReconcileResult, seconds: number): void => {

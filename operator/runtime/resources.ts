@@ -130,7 +130,8 @@ export class ResourceClient<T extends KubernetesObject> {
       throw new AsteriskIacError("InvalidArgument", `${path}: no replacing without a resourceVersion`);
     }
     const { apiVersion, kind } = this.kind;
-    return this.#write({ method: "PUT", path, body: { ...object, apiVersion, kind } });
+    const body = { ...object, apiVersion, kind };
+    return this.#write({ method: "PUT", path, body });
   }
 
   /** Deletes the object; false if there was none. */

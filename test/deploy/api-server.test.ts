@@ -56,8 +56,11 @@ function podTemplates(): unknown[] {
 
 describe("the operator's service account", () => {
   const account = `system:serviceaccount:${namespace}:asterisk-iac`;
-  const can = async (verb: string, resource: string, where: string): Promise<boolean> => {
+  const can = async (verb: string, what: string, where: string): Promise<boolean> => {
+    // To kubectl `a/b` is the object b.
+    const [resource = "", subresource] = what.split("/");
     const asked = ["auth", "can-i", verb, resource, "--as", account, "--namespace", where];
+    if (subresource !== undefined) asked.push("--subresource", subresource);
     const said = await kubernetes.kubectl(asked).catch((error: unknown) => (error as Error).message);
     return said.trim() === "yes";
   };
@@ -83,6 +86,7 @@ describe("the operator's service account", () => {
 
   test.each([
     ["delete", "asteriskservers.asterisk-iac.dev", "default"],
+    ["patch", "asteriskservers.asterisk-iac.dev", "default"],
     ["create", "conffiles.asterisk-iac.dev", "default"],
     ["delete", "secrets", "default"],
     ["update", "configmaps", "default"],

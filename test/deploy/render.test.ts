@@ -50,6 +50,10 @@ interface Deployment extends Manifest {
   };
 }
 
+interface Rules {
+  readonly rules: readonly { apiGroups: string[]; resources: string[]; verbs: string[] }[];
+}
+
 test("the chart, as it comes, installs what the kustomize base does", async () => {
   const charted = manifestsOf(await render(helm));
   expect(Object.keys(comparable(charted))).toHaveLength(12);
@@ -90,10 +94,16 @@ describe("the chart's values", () => {
     expect(container).toMatchObject({
       image: allValues.image.repository + "@" + allValues.image.digest,
       imagePullPolicy: "Always",
-      args: ["--namespace=default", "--concurrency=32"],
+      args: [
+        "--git-cache=/var/cache/asterisk-iac",
+        "--webhook-listen=0.0.0.0:9443",
+        "--namespace=default",
+        "--concurrency=32",
+      ],
       resources: allValues.resources,
       env: allValues.extraEnv,
     });
+    expect(JSON.stringify(spec.template.spec["volumes"])).toContain('"sizeLimit":"512Mi"');
     expect(find(manifests, "ServiceAccount").metadata).toMatchObject({
       name: "pbx-operator",
       annotations: { "example.com/role": "voice" },
@@ -104,11 +114,30 @@ describe("the chart's values", () => {
       roleRef: { kind: "ClusterRole", name: find(manifests, "ClusterRole").metadata.name },
       subjects: [{ name: "pbx-operator", namespace: "asterisk-iac-system" }],
     });
-    expect(find(manifests, "Service").metadata.annotations).toEqual({ "example.com/metrics": "true" });
+    expect(find(manifests, "Service", "webhook")).toMatchObject({
+      metadata: { annotations: allValues.webhook.service.annotations },
+      spec: { ports: [{ port: 9443, targetPort: "webhook" }] },
+    });
+    expect(find<Rules>(manifests, "Role", "leader-election").rules).toEqual([
+      { apiGroups: ["coordination.k8s.io"], resources: ["leases"], verbs: ["get", "create", "update"] },
+      { apiGroups: [""], resources: ["secrets"], verbs: ["get", "create", "update"] },
+    ]);
+    expect(find(manifests, "Service", "metrics").metadata.annotations).toEqual({
+      "example.com/metrics": "true",
+    });
     expect(find(manifests, "PodDisruptionBudget")["spec"]).toMatchObject({ minAvailable: "50%" });
     expect(find(manifests, "NetworkPolicy")["spec"]).toMatchObject({
-      ingress: [{ from: allValues.networkPolicy.metricsFrom }],
-      egress: [{}, { ports: [{ port: 8443 }] }, { ports: [{ port: 2222 }] }, { ports: [{ port: 15038 }] }],
+      ingress: [
+        { from: allValues.networkPolicy.metricsFrom },
+        { from: allValues.webhook.from, ports: [{ port: 9443 }] },
+      ],
+      egress: [
+        {},
+        { ports: [{ port: 8443 }] },
+        { ports: [{ port: 2222 }] },
+        { ports: [{ port: 15038 }] },
+        { ports: [{ port: 9418 }] },
+      ],
     });
     expect(manifests.filter(({ kind }) => kind === "CustomResourceDefinition")).toHaveLength(3);
     expect(text).not.toContain("resource-policy");
@@ -153,9 +182,6 @@ describe("the chart's values", () => {
 });
 
 describe("what the operator may do", () => {
-  interface Rules {
-    readonly rules: readonly { apiGroups: string[]; resources: string[]; verbs: string[] }[];
-  }
   const rules = () =>
     kustomized
       .filter(({ kind }) => kind === "ClusterRole" || kind === "Role")

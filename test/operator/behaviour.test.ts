@@ -1,6 +1,8 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { chownSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { secretsAPI } from "../../operator/cluster.ts";
+import { ImportSecret } from "../../operator/import-secret.ts";
 import type { APIRequest, KubernetesAPI } from "../../operator/runtime/index.ts";
 import {
   Namespace,
@@ -56,7 +58,7 @@ const fileIs = (name: string, reason: string) =>
 
 beforeAll(async () => {
   team = await Namespace.create(lab, "team", lab.manifestsOf(0, "team"));
-  operator = await startOperator(recorded(lab.api), { namespace: "team" });
+  operator = await startOperator(recorded(lab.operatorAPI), { namespace: "team" });
 });
 afterAll(() => operator.stop());
 
@@ -88,16 +90,34 @@ describe("what is declared", () => {
     expect(account.status?.verified?.length).toBeGreaterThan(0);
     expect(live(account.status?.file ?? "")).toContain("[crm]");
     expect(await onPBX("asterisk", "-rx", "manager show user crm")).toContain("username: crm");
-    await team.isReady("files", "extra");
+    expect(account.status?.loginProved).toBe(true);
+    const { status } = await team.isReady("files", "extra");
+    expect(status?.lastApplied).toMatchObject({ planHash: expect.stringMatching(/^[0-9a-f]{64}$/) });
     expect(live("extra.conf")).toBe("; one\n");
     await waitUntil(async () => (await team.events("pbx1")).some((event) => event.startsWith("Applied: ")));
   });
 
   test("and changed by `kubectl apply` is live again", async () => {
+    await team.createFile("other", { path: "other.conf", content: "; other\n" });
+    const other = (await team.isReady("files", "other")).status?.lastApplied;
     await team.patch("files", "extra", { spec: { content: "; two\n" } });
-    expect((await team.isReady("files", "extra")).status?.observedGeneration).toBe(2);
+    const { status } = await team.isReady("files", "extra");
+    expect(status?.observedGeneration).toBe(2);
     expect(live("extra.conf")).toBe("; two\n");
-    expect(readyOf(await team.isReady("servers", "pbx1"))).toBe("True");
+    const server = await team.isReady("servers", "pbx1");
+    expect(readyOf(server)).toBe("True");
+    // Each tells of the apply that wrote it last.
+    expect(status?.lastApplied).toEqual(server.status?.lastApplied);
+    expect((await team.isReady("files", "other")).status?.lastApplied).toEqual(other);
+    expect(other?.generation).toBeLessThan(status?.lastApplied?.generation ?? 0);
+    expect((await team.isReady("accounts", "crm")).status?.loginProved).toBe(true);
+  });
+
+  test("an account that may not log in from here is live, and its login is not said to be proved", async () => {
+    await team.createAccount("far", { permit: ["192.0.2.7"] });
+    const { status } = await team.isReady("accounts", "far");
+    expect(status?.verified?.length).toBeGreaterThan(0);
+    expect(status?.loginProved).not.toBe(true);
   });
 
   test("and changed by hand on the PBX is put back at once after a reload there", async () => {
@@ -120,12 +140,11 @@ describe("what is declared", () => {
     await waitUntil(() => live("extra.conf") === "; two\n", 5_000);
   });
 
-  test("and in step makes no write and no status patch, pass after pass", async () => {
+  test("and in step asks the API server for nothing, pass after pass", async () => {
     await passes(2);
     const from = requests.length;
     await passes(3);
-    const written = requests.slice(from).filter(({ method }) => method !== "GET");
-    expect(written.map(({ method, path }) => `${method} ${path}`)).toEqual([]);
+    expect(requests.slice(from).map(({ method, path }) => `${method} ${path}`)).toEqual([]);
     await team.patch("servers", "pbx1", { spec: { interval: "10m" } });
     await team.isReady("servers", "pbx1");
   });
@@ -277,9 +296,10 @@ describe("the form's buttons", () => {
     });
   });
 
+  const startedAt = async (): Promise<string> =>
+    /Startup time: .*/.exec(await onPBX("asterisk", "-rx", "core show settings"))?.[0] ?? "not up";
+
   test("a restart is done once, whatever is looked at afterwards", async () => {
-    const startedAt = async (): Promise<string> =>
-      /Startup time: .*/.exec(await onPBX("asterisk", "-rx", "core show settings"))?.[0] ?? "not up";
     const before = await startedAt();
     await team.annotate("servers", "pbx1", { [asked("restart")]: "1/now" });
     await waitUntil(async () => (await team.events("pbx1")).some((event) => event.startsWith("Restarted: ")));
@@ -288,6 +308,51 @@ describe("the form's buttons", () => {
     await passes(1, () => team.annotate("servers", "pbx1", { [asked("reconcile")]: "2" }));
     await handled("reconcile", "2");
     expect(await startedAt()).toBe(after);
+  });
+
+  test("upload and download go against the direction once, and afterwards it is as it was, and a new operator does nothing of it again", async () => {
+    const rules = [{ files: "collected.conf", updateDirection: "FromAsterisk" }];
+    const { uid, gid } = statSync(file("asterisk.conf"));
+    writeFileSync(file("collected.conf"), "; imported\n");
+    chownSync(file("collected.conf"), uid, gid);
+    await team.patch("servers", "pbx1", { spec: { rules } });
+    const collected = async (): Promise<string> => {
+      const source = new ImportSecret(secretsAPI(lab.cluster.secrets), "team", "pbx1", () => true);
+      return (await source.list()).has("collected.conf")
+        ? (await source.read("collected.conf")).toString()
+        : "nothing";
+    };
+    await passes(1, () => team.annotate("servers", "pbx1", { [asked("download")]: "1" }));
+    await handled("download", "1");
+    await waitUntil(async () => (await collected()) === "; imported\n");
+
+    // Both are there while nobody looks: the request decides, against the direction of the file.
+    const whileSuspended = async (verb: string, at: string): Promise<void> => {
+      await team.patch("servers", "pbx1", { spec: { suspend: true } });
+      await serverIs("Suspended");
+      writeFileSync(file("collected.conf"), `; by hand ${at}\n`);
+      writeFileSync(file("extra.conf"), `; by hand ${at}\n`);
+      await team.annotate("servers", "pbx1", { [asked(verb)]: at });
+      await team.patch("servers", "pbx1", { spec: { suspend: false } });
+      await handled(verb, at);
+      await serverIs("InSync");
+    };
+    await whileSuspended("upload", "2");
+    expect([live("collected.conf"), live("extra.conf")]).toEqual(["; imported\n", "; later\n"]);
+    const done = [
+      await startedAt(),
+      await team.events("pbx1", /^(Tested|Reloaded|Restarted|RequestFailed)$/),
+    ];
+    writeFileSync(file("collected.conf"), "; newer\n");
+    await operator.stop();
+    operator = await startOperator(recorded(lab.operatorAPI), { namespace: "team" });
+    await waitUntil(async () => (await collected()) === "; newer\n");
+    await serverIs("InSync");
+    expect(live("collected.conf")).toBe("; newer\n");
+    expect([
+      await startedAt(),
+      await team.events("pbx1", /^(Tested|Reloaded|Restarted|RequestFailed)$/),
+    ]).toEqual(done);
   });
 });
 
@@ -303,7 +368,7 @@ describe("refused", () => {
     await team.sees("servers", "again", (object) => readyOf(object) === "DuplicateServer");
     for (let start = 0; start < 3; start++) {
       await operator.stop();
-      operator = await startOperator(recorded(lab.api), { namespace: "team" });
+      operator = await startOperator(recorded(lab.operatorAPI), { namespace: "team" });
       await waitUntil(() => operator.passes >= 2);
       expect(readyOf(await team.isReady("servers", "pbx1"))).toBe("True");
     }

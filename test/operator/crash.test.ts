@@ -5,6 +5,7 @@ import type { Host } from "../../asterisk/host.ts";
 import { AsteriskIacError } from "../../core/errors.ts";
 import { openSession } from "../../engine/session.ts";
 import type { KubernetesAPI } from "../../operator/runtime/index.ts";
+import { generationOf } from "../support/host-record.ts";
 import {
   Namespace,
   conditionOf,
@@ -27,84 +28,92 @@ const live = (index: number, path: string): string => {
 };
 const onPBX = async (index: number, ...command: string[]): Promise<string> =>
   (await lab.servers[index]?.run(command))?.stdout.toString() ?? "";
-/** How often the server's files were written as a whole, by its own record. */
-const generationOf = async (index: number): Promise<number> => {
-  const record = await onPBX(index, "cat", "/var/spool/asterisk/asterisk-iac/record.json");
-  return record === "" ? 0 : (JSON.parse(record) as { generation: number }).generation;
-};
 const partBytes = 30_000;
 /** Of the steps each so many-th is one to stop at; an odd number stops before and after them by turns. */
 const stride = Number(process.env["STOP_STRIDE"] ?? 3);
+/** For the stops of one scenario; more of them take longer. */
+const stopsDeadlineMs = 720_000 / stride;
 
 describe("an operator that stops at any call of the API and any script on the server", () => {
-  test("while it imports: the next one imports, whole, and nothing of the server is written", async () => {
-    let total: number;
-    for (let at = 1; ; at += stride) {
-      const name = `import-${at}`;
-      const team = await Namespace.create(lab, name, lab.manifestsOf(0, name));
-      const lifeline = new Lifeline(at);
-      const first = await startOperator(lifeline.api(lab.api), {
-        ...{ namespace: name, importPartBytes: partBytes, openSession: lifeline.openSession },
-      });
-      await waitUntil(() => lifeline.isCut || first.passes > 0);
-      await first.stop();
-      const next = await startOperator(lab.api, { namespace: name, importPartBytes: partBytes });
-      const server = await team.isReady("servers", "pbx1");
-      await next.stop();
-      expect(server.status?.initialImport).toMatchObject({ done: true, files: expect.any(Number) });
-      expect([at, await generationOf(0)]).toEqual([at, 0]);
-      total = lifeline.steps.length;
-      if (!lifeline.isCut) break;
-    }
-    process.stderr.write(`steps of an import: ${total}\n`);
-    expect(total).toBeGreaterThan(15);
-  }, 120_000);
+  test(
+    "while it imports: the next one imports, whole, and nothing of the server is written",
+    async () => {
+      let total: number;
+      for (let at = 1; ; at += stride) {
+        const name = `import-${at}`;
+        const team = await Namespace.create(lab, name, lab.manifestsOf(0, name));
+        const lifeline = new Lifeline(at);
+        const first = await startOperator(lifeline.api(lab.operatorAPI), {
+          ...{ namespace: name, importPartBytes: partBytes, openSession: lifeline.openSession },
+        });
+        await waitUntil(() => lifeline.isCut || first.passes > 0);
+        await first.stop();
+        const next = await startOperator(lab.operatorAPI, { namespace: name, importPartBytes: partBytes });
+        const server = await team.isReady("servers", "pbx1");
+        await next.stop();
+        expect(server.status?.initialImport).toMatchObject({ done: true, files: expect.any(Number) });
+        expect([at, await generationOf(lab.servers[0])]).toEqual([at, 0]);
+        total = lifeline.steps.length;
+        if (!lifeline.isCut) break;
+      }
+      process.stderr.write(`steps of an import: ${total}\n`);
+      expect(total).toBeGreaterThan(15);
+    },
+    stopsDeadlineMs,
+  );
 
-  test("while it writes: the next one comes to the same end, and what was asked for is not done twice", async () => {
-    const team = await Namespace.create(lab, "sieve", lab.manifestsOf(0, "sieve"));
-    const run = async (lifeline: Lifeline): Promise<RunningOperator> =>
-      startOperator(lifeline.api(lab.api), { namespace: "sieve", openSession: lifeline.openSession });
-    await team.createFile("a", { path: "a.conf", content: "; 0\n" });
-    let operator = await run(new Lifeline(0));
-    await team.isReady("files", "a");
-    await operator.stop();
-    const steps = new Set<string>();
-    let total: number;
-    for (let at = 1, isComing = true; ; at += stride, isComing = !isComing) {
-      // Each round has its own content, and an account that comes or goes by turns.
-      const content = `; ${at}\n`;
-      await team.patch("files", "a", { spec: { content } });
-      if (isComing) await team.createAccount("crm");
-      else await team.delete("accounts", "crm");
-      await team.annotate("servers", "pbx1", { "asterisk-iac.dev/reload-requested-at": String(at) });
-      const lifeline = new Lifeline(at);
-      operator = await run(lifeline);
-      await waitUntil(() => lifeline.isCut || operator.passes > 1);
-      await operator.stop();
-      expect(live(0, "a.conf")).toMatch(/^; \d+\n$/);
-      steps.add(lifeline.steps.at(-1) ?? "");
-      operator = await run(new Lifeline(0));
+  test(
+    "while it writes: the next one comes to the same end, and what was asked for is not done twice",
+    async () => {
+      const team = await Namespace.create(lab, "sieve", lab.manifestsOf(0, "sieve"));
+      const run = async (lifeline: Lifeline): Promise<RunningOperator> =>
+        startOperator(lifeline.api(lab.operatorAPI), {
+          namespace: "sieve",
+          openSession: lifeline.openSession,
+        });
+      await team.createFile("a", { path: "a.conf", content: "; 0\n" });
+      let operator = await run(new Lifeline(0));
       await team.isReady("files", "a");
-      if (isComing) await team.isReady("accounts", "crm");
-      else await team.isGone("accounts", "crm");
-      await team.sees(
-        "servers",
-        "pbx1",
-        (server) =>
-          server.status?.handledRequests?.reload === String(at) &&
-          conditionOf(server, "Ready")?.status === "True",
-      );
       await operator.stop();
-      expect([at, live(0, "a.conf")]).toEqual([at, content]);
-      expect((await onPBX(0, "asterisk", "-rx", "manager show user crm")).includes("username: crm")).toBe(
-        isComing,
-      );
-      total = lifeline.steps.length;
-      if (!lifeline.isCut) break;
-    }
-    process.stderr.write(`steps of a change: ${total}, ended at ${[...steps].length} kinds of them\n`);
-    expect(total).toBeGreaterThan(20);
-  }, 240_000);
+      const steps = new Set<string>();
+      let total: number;
+      for (let at = 1, isComing = true; ; at += stride, isComing = !isComing) {
+        // Each round has its own content, and an account that comes or goes by turns.
+        const content = `; ${at}\n`;
+        await team.patch("files", "a", { spec: { content } });
+        if (isComing) await team.createAccount("crm");
+        else await team.delete("accounts", "crm");
+        await team.annotate("servers", "pbx1", { "asterisk-iac.dev/reload-requested-at": String(at) });
+        const lifeline = new Lifeline(at);
+        operator = await run(lifeline);
+        await waitUntil(() => lifeline.isCut || operator.passes > 1);
+        await operator.stop();
+        expect(live(0, "a.conf")).toMatch(/^; \d+\n$/);
+        steps.add(lifeline.steps.at(-1) ?? "");
+        operator = await run(new Lifeline(0));
+        await team.isReady("files", "a");
+        if (isComing) await team.isReady("accounts", "crm");
+        else await team.isGone("accounts", "crm");
+        await team.sees(
+          "servers",
+          "pbx1",
+          (server) =>
+            server.status?.handledRequests?.reload === String(at) &&
+            conditionOf(server, "Ready")?.status === "True",
+        );
+        await operator.stop();
+        expect([at, live(0, "a.conf")]).toEqual([at, content]);
+        expect((await onPBX(0, "asterisk", "-rx", "manager show user crm")).includes("username: crm")).toBe(
+          isComing,
+        );
+        total = lifeline.steps.length;
+        if (!lifeline.isCut) break;
+      }
+      process.stderr.write(`steps of a change: ${total}, ended at ${[...steps].length} kinds of them\n`);
+      expect(total).toBeGreaterThan(20);
+    },
+    stopsDeadlineMs,
+  );
 });
 
 test("a request whose pass fails after it was noted is told of, and not done later", async () => {
@@ -113,11 +122,11 @@ test("a request whose pass fails after it was noted is told of, and not done lat
   let isNoted = false;
   let failures = 0;
   const api: KubernetesAPI = {
-    stream: (request) => lab.api.stream(request),
+    stream: (request) => lab.operatorAPI.stream(request),
     request: (request) => {
       if (request.path.endsWith("/status") && JSON.stringify(request.body).includes('"reload":"once"'))
         isNoted = true;
-      return lab.api.request(request);
+      return lab.operatorAPI.request(request);
     },
   };
   const operator = await startOperator(api, {
@@ -152,7 +161,7 @@ describe("an operator that is killed", () => {
   const children: OperatorProcess[] = [];
   const start = (lease: string, killAt?: number): OperatorProcess => {
     child = startOperatorProcess({
-      ...{ kubeconfig: lab.kubernetes.kubeconfig, namespace: "killed", lease },
+      ...{ kubeconfig: lab.account.kubeconfig, namespace: "killed", lease },
       ...(killAt === undefined ? {} : { killAt }),
       compiled: join(lab.directory, "compiled"),
     });
@@ -166,7 +175,7 @@ describe("an operator that is killed", () => {
   beforeAll(async () => {
     team = await Namespace.create(lab, "killed", lab.manifestsOf(1, "killed"));
     await team.createFile("a", { path: "a.conf", content: "; 0\n" }, "pbx2");
-    start(`kills-${leases++}`);
+    await start(`kills-${leases++}`).says('"leading"');
     await team.isReady("files", "a", 30_000);
     child?.kill("SIGTERM");
     await child?.ended;
@@ -245,10 +254,10 @@ describe("an operator that is killed", () => {
     await three.says('"leading"');
     await team.patch("files", "a", { spec: { content: "; three\n" } });
     await team.isReady("files", "a");
-    const generation = await generationOf(1);
+    const generation = await generationOf(lab.servers[1]);
     two.kill("SIGCONT");
     await two.says("no longer leading");
-    expect([live(1, "a.conf"), await generationOf(1)]).toEqual(["; three\n", generation]);
+    expect([live(1, "a.conf"), await generationOf(lab.servers[1])]).toEqual(["; three\n", generation]);
     for (const each of [two, three]) {
       each.kill("SIGTERM");
       await each.ended;

@@ -31,7 +31,7 @@ const onPBX = async (...command: string[]): Promise<string> =>
   (await lab.servers[0]?.run(command))?.stdout.toString() ?? "";
 const kept = (): string => `kept-${namespaces}.conf`;
 
-async function start(settings: OperatorSettings = {}, api = lab.api): Promise<void> {
+async function start(settings: OperatorSettings = {}, api = lab.operatorAPI): Promise<void> {
   operator = await startOperator(api, {
     namespace: team.name,
     openSession: async (...declared) => {
@@ -53,7 +53,7 @@ async function goDown(): Promise<void> {
 }
 
 /** A namespace of its own for each test, with pbx1 and what belongs to it: an account and two files. */
-async function begin(settings: OperatorSettings = {}, api = lab.api): Promise<void> {
+async function begin(settings: OperatorSettings = {}, api = lab.operatorAPI): Promise<void> {
   const name = `team-${++namespaces}`;
   team = await Namespace.create(lab, name, lab.manifestsOf(0, name));
   await team.annotate("servers", "pbx1", { "asterisk-iac.dev/allow": "take-over" });
@@ -195,9 +195,9 @@ describe("a cache that is behind", () => {
   test("leads to no write of what is no longer declared", async () => {
     let frozen: { readonly over: Promise<undefined>; readonly end: () => void } | undefined;
     const late: KubernetesAPI = {
-      request: (request) => lab.api.request(request),
+      request: (request) => lab.operatorAPI.request(request),
       stream: async function* (request) {
-        for await (const event of lab.api.stream(request)) {
+        for await (const event of lab.operatorAPI.stream(request)) {
           if (frozen !== undefined && request.path.includes("asterisk-iac.dev")) await frozen.over;
           yield event;
         }

@@ -5,7 +5,9 @@ import { secretsAPI } from "../../operator/cluster.ts";
 import { ImportSecret } from "../../operator/import-secret.ts";
 import { ResourceClient, type KubernetesObject } from "../../operator/runtime/index.ts";
 import { snapshot } from "../support/configuration-snapshot.ts";
+import { hostRecordText } from "../support/host-record.ts";
 import { useKubernetes } from "../support/kubernetes.ts";
+import { installAccount } from "../support/operator-account.ts";
 import {
   Namespace,
   apiOf,
@@ -48,7 +50,7 @@ const spec = {
 beforeAll(async () => {
   before = await snapshot(lab.servers[0]?.configDirectory ?? "");
   team = await Namespace.create(lab, "team", lab.manifestsOf(0, "team", spec));
-  operator = await startOperator(lab.api, { namespace: "team" });
+  operator = await startOperator(lab.operatorAPI, { namespace: "team" });
 });
 afterAll(() => operator.stop());
 
@@ -114,11 +116,8 @@ test("a restore of the cluster: on a new API server the import is not repeated, 
   const ready = await team.isReady("servers", "pbx1");
   await operator.stop();
   const live = await snapshot(lab.servers[0]?.configDirectory ?? "");
-  const room = async (): Promise<string> =>
-    (
-      await lab.servers[0]?.run(["sh", "-c", "cat /var/spool/asterisk/asterisk-iac/record.json"])
-    )?.stdout.toString() ?? "";
-  const record = await room();
+  const record = await hostRecordText(lab.servers[0]);
+  expect(record).toBeDefined();
   const kinds = ["secrets", "asteriskservers", "conffiles", "amiaccounts"].join(",");
   const { items } = await lab.kubernetes.get<{
     items: (Manifest & { type?: string; data?: object; metadata: { labels?: object } })[];
@@ -136,7 +135,8 @@ test("a restore of the cluster: on a new API server the import is not repeated, 
     const plural = `${kind.toLowerCase()}s`;
     await new ResourceClient(api, { apiVersion, kind, plural }).create(object as KubernetesObject);
   }
-  const restored = await startOperator(api, { namespace: "team" });
+  const { kubeconfig } = await installAccount(elsewhere);
+  const restored = await startOperator(apiOf(kubeconfig), { namespace: "team" });
   await elsewhere.kubectl([
     "-n",
     "team",
@@ -151,6 +151,6 @@ test("a restore of the cluster: on a new API server the import is not repeated, 
   expect(readyOf(server)).toBe("True");
   expect(server.status?.initialImport).toEqual(ready.status?.initialImport);
   expect(await snapshot(lab.servers[0]?.configDirectory ?? "")).toEqual(live);
-  expect(await room()).toBe(record);
-  operator = await startOperator(lab.api, { namespace: "team" });
+  expect(await hostRecordText(lab.servers[0])).toBe(record);
+  operator = await startOperator(lab.operatorAPI, { namespace: "team" });
 });

@@ -23,7 +23,7 @@ async function serve(listener: RequestListener): Promise<{ api: APIServer; proxy
   });
   const proxy = await proxyTo((server.address() as AddressInfo).port);
   closing.push(() => proxy.close());
-  return { api: new APIServer(configurationOf(proxy.port), { timeoutMs: 500 }), proxy, server };
+  return { api: new APIServer(configurationOf(proxy.port), { timeoutMs: 2_000 }), proxy, server };
 }
 
 function configurationOf(port: number): KubeConfig {

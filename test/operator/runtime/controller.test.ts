@@ -57,6 +57,55 @@ test("never more at a time than the concurrency", async () => {
   expect({ most, done }).toEqual({ most: 3, done: 10 });
 });
 
+describe("row 38: 30 % of them hang until their deadline", () => {
+  const count = 100;
+  const passMs = 1_000;
+  /** Of two rounds, how long until all that are not dead were done. Milliseconds. */
+  async function rounds(isDead: (name: string) => boolean): Promise<number[]> {
+    const alive = new Map<string, number>();
+    const { clock, queue } = controllerOf(
+      async ({ name }) => {
+        await new Promise<void>((resolve) => {
+          clock.timer(isDead(name) ? 10_000 : passMs, resolve);
+        });
+        if (!isDead(name)) alive.set(name, clock.now());
+        return undefined;
+      },
+      { concurrency: 4 },
+    );
+    const took: number[] = [];
+    for (let round = 0; round < 2; round++) {
+      const startedAt = clock.now();
+      for (let key = 0; key < count; key++) queue.add(`n/${key}`);
+      await clock.advance(300_000);
+      took.push(Math.max(...alive.values()) - startedAt);
+    }
+    return took;
+  }
+
+  test("costs the others at most 1.2 times their time, and once they are known to hang nothing", async () => {
+    const [usual = 0] = await rounds(() => false);
+    expect(usual).toBe((count / 4) * passMs);
+    const [first = 0, later = 0] = await rounds((name) => Number(name) % 10 < 3);
+    expect(first).toBeLessThanOrEqual(1.2 * usual);
+    expect(later).toBeLessThanOrEqual(0.8 * usual);
+  });
+});
+
+test("a stop waits for what is slow, too", async () => {
+  const { clock, queue, controller } = controllerOf(
+    () => new Promise((resolve) => clock.timer(9_000, () => resolve(undefined))),
+  );
+  queue.add("n/a");
+  await clock.advance(5_000);
+  let drained: boolean | undefined;
+  void controller.stop(20_000).then((all) => (drained = all));
+  await clock.advance(3_000);
+  expect(drained).toBeUndefined();
+  await clock.advance(2_000);
+  expect(drained).toBe(true);
+});
+
 describe("what comes after a reconcile", () => {
   test("requeueAfterMs: again at that time", async () => {
     const { clock, queue, results } = controllerOf(() => Promise.resolve({ requeueAfterMs: 60_000 }));

@@ -12,6 +12,10 @@ export interface Proxy {
   cut(): void;
   /** From now on nothing passes, on any connection there is, and none is ended: as a pulled cable. */
   freeze(): void;
+  /** From now on nothing passes on new connections either, which are made and never answered: as a machine that hangs. */
+  die(): void;
+  /** Ends every connection, and lets new ones through again. */
+  revive(): void;
   close(): Promise<void>;
 }
 
@@ -20,9 +24,11 @@ export async function proxyTo(target: number): Promise<Proxy> {
   const sockets = new Set<Socket>();
   const frozen = new WeakSet<Socket>();
   let connections = 0;
+  let isDead = false;
   const server = createServer((client) => {
     connections++;
     const upstream = connect(target, "127.0.0.1");
+    if (isDead) for (const socket of [client, upstream]) frozen.add(socket);
     for (const [from, to] of [
       [client, upstream],
       [upstream, client],
@@ -40,6 +46,9 @@ export async function proxyTo(target: number): Promise<Proxy> {
   const cut = (): void => {
     for (const socket of sockets) socket.destroy();
   };
+  const freeze = (): void => {
+    for (const socket of sockets) frozen.add(socket);
+  };
   return {
     port: (server.address() as AddressInfo).port,
     get connections() {
@@ -49,8 +58,14 @@ export async function proxyTo(target: number): Promise<Proxy> {
       return sockets.size / 2;
     },
     cut,
-    freeze: () => {
-      for (const socket of sockets) frozen.add(socket);
+    freeze,
+    die: () => {
+      isDead = true;
+      freeze();
+    },
+    revive: () => {
+      isDead = false;
+      cut();
     },
     close: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
