@@ -8,8 +8,14 @@ COPY . .
 RUN npm run build && npm prune --omit=dev --omit=optional --ignore-scripts
 
 FROM node:24-slim
-ENV NODE_ENV=production
+# As measured: see docs/performance.md. Node gives its heap half of the memory that the container has.
+ENV NODE_ENV=production MALLOC_ARENA_MAX=2
 WORKDIR /app
+# For source.git. OpenSSH only runs as a user that has a name.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends git openssh-client ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && useradd --uid 65532 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin asterisk-iac
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist

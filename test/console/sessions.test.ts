@@ -1,0 +1,56 @@
+import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
+import { Sessions } from "../../console/sessions.ts";
+import type { Person } from "../../console/sign-in.ts";
+
+const person = (validForMs: number): Person => ({
+  who: "alice",
+  validForMs,
+  roleOn: () => Promise.resolve("viewer"),
+  isStillValid: () => Promise.resolve(true),
+});
+
+const begin = (sessions: Sessions, validForMs: number) => {
+  const begun = sessions.begin(person(validForMs));
+  if (begun === undefined) throw new Error("no session began");
+  return begun;
+};
+
+beforeEach(() => void jest.useFakeTimers());
+afterEach(() => void jest.useRealTimers());
+
+test("a ticket opens once, and only within thirty seconds", () => {
+  const sessions = new Sessions();
+  const { session } = begin(sessions, 3_600_000);
+  const ticket = sessions.ticket(session, "pbx1");
+  jest.advanceTimersByTime(29_000);
+  expect(sessions.redeem(session, ticket)).toBe("pbx1");
+  expect(sessions.redeem(session, ticket)).toBeUndefined();
+  const late = sessions.ticket(session, "pbx1");
+  jest.advanceTimersByTime(31_000);
+  expect(sessions.redeem(session, late)).toBeUndefined();
+});
+
+test("a session ends with its token, and a clock that jumps neither ends nor lengthens it", async () => {
+  const sessions = new Sessions();
+  const { cookie, session } = begin(sessions, 60_000);
+  jest.setSystemTime(Date.now() + 3_600_000);
+  const ticket = sessions.ticket(session, "pbx1");
+  expect(await sessions.find(cookie)).toMatchObject({ name: session.name });
+  expect(sessions.redeem(session, ticket)).toBe("pbx1");
+  jest.setSystemTime(Date.now() - 7_200_000);
+  jest.advanceTimersByTime(59_000);
+  expect(session.ended.aborted).toBe(false);
+  jest.advanceTimersByTime(2_000);
+  expect(session.ended.aborted).toBe(true);
+  expect(await sessions.find(cookie)).toBeUndefined();
+});
+
+test("tickets and sessions that are never used do not pile up", () => {
+  const sessions = new Sessions();
+  const { session } = begin(sessions, 60_000);
+  const tickets = Array.from({ length: 20 }, () => sessions.ticket(session, "pbx1"));
+  expect(tickets.filter((ticket) => sessions.redeem(session, ticket) !== undefined)).toHaveLength(8);
+  for (let count = 1; count < 1000; count++) expect(sessions.begin(person(60_000))).toBeDefined();
+  expect(sessions.begin(person(60_000))).toBeUndefined();
+  sessions.close();
+});
