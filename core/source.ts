@@ -48,6 +48,8 @@ export interface Source {
   /** Every file, hashed. A source that does not exist yet is empty. */
   list(): Promise<ReadonlyMap<string, SourceFile>>;
   read(path: string): Promise<Buffer>;
+  /** The values that users' references to Secrets stand for in its files; none may be shown. */
+  secretsFilledIn?(): Promise<ReadonlySet<string>>;
   /**
    * Writes a file whole or not at all. `expected` is what must be there now, null for nothing; what is there is kept
    * under `keepAs` first. False, and nothing done, when something else is there.

@@ -100,7 +100,8 @@ export async function compare(pass: ServerView, options: CompareOptions = {}): P
     if (change !== undefined) changes.push(change);
   }
   changes.sort((a, b) => comparePaths(a.path, b.path));
-  const { accounts, secrets } = desired;
+  const { accounts } = desired;
+  const secrets = new Set([...desired.secrets, ...((await target.secretsFilledIn?.()) ?? [])]);
   return { record, collected, source, observed, triples, changes, owned: compared, secrets, accounts };
 }
 

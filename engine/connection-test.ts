@@ -1,4 +1,5 @@
 import { askInstallation, askStatus } from "../asterisk/live.ts";
+import { askSkew } from "./calls/clock.ts";
 import type { ServerSession } from "./session.ts";
 
 /** What a test of both connections saw. Times in milliseconds. */
@@ -21,6 +22,8 @@ export interface ConnectionTest {
   readonly startupTime: string;
   readonly activeChannels: number;
   readonly configDirectory: string;
+  /** By how much the server's clock is ahead of ours, in milliseconds; null where AMI does not say. */
+  readonly clockAheadMs: number | null;
 }
 
 /** Uses both connections for real: a command on the host, a ping over AMI, and what both say of Asterisk. */
@@ -35,7 +38,11 @@ export async function testConnection({
     elapsed(() => host.run("exit 0")),
     elapsed(() => ami.action("Ping")),
   ]);
-  const [status, installation] = await Promise.all([askStatus(ami), askInstallation(host)]);
+  const [status, installation, skew] = await Promise.all([
+    askStatus(ami),
+    askInstallation(host),
+    askSkew(ami),
+  ]);
   const become = ssh?.become ?? local?.become;
   const user = ssh?.user ?? (ssh === undefined ? "this machine" : "user of the credentials");
   return {
@@ -57,6 +64,7 @@ export async function testConnection({
     startupTime: status.startupTime,
     activeChannels: status.activeChannels,
     configDirectory: installation.configDirectory,
+    clockAheadMs: skew?.aheadMs ?? null,
   };
 }
 

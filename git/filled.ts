@@ -31,6 +31,8 @@ export class FilledFiles {
   readonly #values: SecretValues;
   readonly #readSecret: ReadSecret;
   readonly #secrets = new Map<string, ReturnType<ReadSecret>>();
+  /** The values that references to other Secrets were filled in with so far. */
+  readonly foreignValues = new Set<string>();
 
   private constructor(
     snapshot: GitSnapshot,
@@ -154,7 +156,16 @@ export class FilledFiles {
     const secrets = new Map(
       await Promise.all(names.map(async (name) => [name, await this.#secret(name)] as const)),
     );
-    return ({ name, key }) => secrets.get(name)?.get(key);
+    return ({ name, key }) => {
+      const value = secrets.get(name)?.get(key);
+      if (value !== undefined)
+        this.foreignValues.add(
+          Buffer.from(value)
+            .toString("utf8")
+            .replace(/\r?\n$/, ""),
+        );
+      return value;
+    };
   }
 
   #secret(name: string): ReturnType<ReadSecret> {

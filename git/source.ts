@@ -111,6 +111,11 @@ export class GitSource implements Source {
     return files;
   }
 
+  async secretsFilledIn(): Promise<ReadonlySet<string>> {
+    await this.#list();
+    return (await this.#fill()).foreignValues;
+  }
+
   async read(path: string): Promise<Buffer> {
     const pending = this.#pending?.files.get(path);
     if (pending === null) throw new AsteriskIacError("SourceUnavailable", `${path} was removed`);

@@ -27,6 +27,7 @@ export class ImportSecret implements Source {
   readonly #partBytes: number;
   readonly #memory: ImportMemory | undefined;
   #archive: Archive | undefined;
+  #loading: Promise<Archive> | undefined;
   /** Without the contents: enough where nothing differs. */
   #contents: ImportContents | undefined;
   /** By part: the Secret as it was read. */
@@ -155,8 +156,14 @@ export class ImportSecret implements Source {
     this.#memory.remember(await pack(await this.#look(), version));
   }
 
+  /** All of it. Whoever asks while it is read gets the same: one pass may read a hundred files side by side. */
   async #load(): Promise<Archive> {
     if (this.#archive !== undefined) return this.#archive;
+    this.#loading ??= this.#readAll().finally(() => (this.#loading = undefined));
+    return this.#loading;
+  }
+
+  async #readAll(): Promise<Archive> {
     const [first, ...others] = await this.#readParts();
     this.#parts = first === undefined ? [] : [first, ...others];
     // Without a hash it was reserved, and nothing was stored yet.
@@ -166,10 +173,11 @@ export class ImportSecret implements Source {
     );
     const { parts: expected, hash } = describedBy(first);
     const isWhole = expected === this.#parts.length && contentHash(bytes) === hash;
-    if (!isWhole && (await this.#isOlder(first))) return this.#load();
+    if (!isWhole && (await this.#isOlder(first))) return this.#readAll();
+    let archive: Archive;
     try {
       if (!isWhole) throw new Error("parts do not belong together");
-      this.#take(await readArchive(bytes));
+      archive = this.#take(await readArchive(bytes));
     } catch (cause) {
       throw new AsteriskIacError("RecordInvalid", `the Secret ${this.name} can't be read`, {
         cause,
@@ -177,7 +185,7 @@ export class ImportSecret implements Source {
       });
     }
     await this.#remember();
-    return this.#load();
+    return archive;
   }
 
   /** Whether somebody wrote the first part since it was read, so that its further parts may be later ones. */

@@ -60,7 +60,13 @@ function text(server: string, status: ServerStatus, paint: Paint): string[] {
     return paint(condition.status === good[condition.type] ? "green" : "red", cell);
   });
   const facts = `Asterisk ${printable(status.asteriskVersion)}, ${status.updateDirection ?? "no updateDirection"}, ${status.activeCalls} active calls`;
-  return [`${paint("bold", server)}  ${facts}`, ...revisions(status), ...painted.map((line) => `  ${line}`)];
+  const console = status.consoleURL === null ? [] : [`  console at ${printable(status.consoleURL)}`];
+  return [
+    `${paint("bold", server)}  ${facts}`,
+    ...console,
+    ...revisions(status),
+    ...painted.map((line) => `  ${line}`),
+  ];
 }
 
 function revisions({ revision }: ServerStatus): string[] {

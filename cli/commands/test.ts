@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import type { ConnectionTest } from "../../engine/connection-test.ts";
+import { noticeableMs } from "../../engine/calls/clock.ts";
 import { testConnection } from "../../engine/connection-test.ts";
 import { withSession } from "../../engine/session.ts";
 import { serverContext } from "../context.ts";
@@ -60,6 +61,9 @@ function text(server: string, test: ConnectionTest, paint: Paint): string[] {
       `up since ${test.startupTime}, ${test.activeChannels} active channels`,
     ],
     ["directory", printable(test.configDirectory), "", ""],
+    ...(Math.abs(test.clockAheadMs ?? 0) < noticeableMs
+      ? []
+      : [["clock", `${((test.clockAheadMs ?? 0) / 1000).toFixed(1)} s ahead of ours`, "", ""]]),
   ];
   return [`${paint("bold", server)}  ${paint("green", "ok")}`, ...table(rows).map((line) => `  ${line}`)];
 }

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import type { ChildProcess } from "node:child_process";
-import { appendFileSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { contextOf } from "../../cli/context.ts";
@@ -147,6 +147,19 @@ describe("ToAsterisk", () => {
     const head = await remote.head();
     const status = await runJSON<object>(["-f", manifests(), "status", "pbx1"]);
     expect(status).toMatchObject({ revision: { source: head, applied: head } });
+  });
+
+  test("what a reference of one's own stands for is filled in, and shown nowhere", async () => {
+    const phrase = "phrase-of-nobody-else";
+    mkdirSync(join(lab.directory, "secrets/greeting"), { recursive: true });
+    writeFileSync(join(lab.directory, "secrets/greeting/phrase"), phrase);
+    await person.pull();
+    const queues = readFileSync(join(person.directory, "pbx1/queues.conf"), "utf8");
+    await person.push({ "pbx1/queues.conf": `${queues}announce = @{secret:greeting/phrase}\n` });
+    const shown = await run(["-f", manifests(), "plan", "pbx1"]);
+    expect(shown).toMatchObject({ code: 0, stdout: expect.stringContaining("announce") });
+    expect(shown.stdout + JSON.stringify(await apply("pbx1"))).not.toContain(phrase);
+    expect(readFileSync(live("pbx1", "queues.conf"), "utf8")).toContain(`announce = ${phrase}`);
   });
 
   test("an older commit is refused until it is allowed; `git revert` needs no leave", async () => {

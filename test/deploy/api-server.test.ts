@@ -33,7 +33,7 @@ describe("the API server accepts", () => {
   ])("the chart %s", async (_, values) => {
     const input = await render(helm, { values });
     const said = await kubernetes.kubectl([...dryRun, "-f", "-"], { input });
-    expect(said.trim().split("\n")).toHaveLength(12);
+    expect(said.trim().split("\n")).toHaveLength(manifestsOf(input).length);
   });
 
   // Of a Deployment it looks at no pod before one is made.

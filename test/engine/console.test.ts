@@ -132,8 +132,10 @@ describe("many people at one server", () => {
     // Two processes each: the log's relay, and those of the commands.
     expect(await countOnServer("perl -e")).toBeLessThanOrEqual(6);
     expect(await sessions[0]?.line("core set verbose 1")).toMatchObject({ outcome: "Answered" });
-    await onlyServer(lab).run(["asterisk", "-rx", "dialplan reload"]);
-    await until(() => logs.slice(1).every((log) => log.includes("Including switch")));
+    await until(async () => {
+      await onlyServer(lab).run(["asterisk", "-rx", "dialplan reload"]);
+      return logs.slice(1).every((log) => log.includes("Including switch"));
+    });
     expect(logs[0]).not.toContain("Including switch");
     expect(new Set(logs.slice(1)).size).toBe(1);
     for (const session of sessions) session.close();

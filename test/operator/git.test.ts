@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { chownSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,6 +16,7 @@ import {
   waitUntil,
   type RunningOperator,
 } from "../support/operator.ts";
+import { operatorNamespace } from "../support/operator-account.ts";
 import { startOperatorProcess, type OperatorProcess } from "../support/operator-process.ts";
 
 const lab = useOperatorLab({ count: 2 });
@@ -215,8 +217,52 @@ test("two servers of one directory: the second is stalled", async () => {
   await team.delete("servers", "again");
 });
 
-test("an operator that is killed while it commits: the next one comes to the same end, one commit an edit", async () => {
+test("a webhook that comes to the replica that stands by is live at once; one that is not signed does nothing", async () => {
   await operator.stop();
+  await team.patch("servers", "pbx1", { spec: { source: source({ secrets: "Secret", interval: "1h" }) } });
+  await team.patch("servers", "pbx2", { spec: { suspend: true } });
+  const replica = async (): Promise<{ child: OperatorProcess; url: string }> => {
+    const child = startOperatorProcess({
+      ...{ kubeconfig: lab.account.kubeconfig, namespace: "git", lease: "webhook" },
+      ...{ compiled: join(lab.directory, "compiled"), webhook: "127.0.0.1:0", gitCache: cacheDirectory },
+    });
+    children.push(child);
+    await child.says("standing for election");
+    const line = child.log.find((each) => each.includes("receiving webhooks")) ?? "{}";
+    return { child, url: (JSON.parse(line) as { url: string }).url };
+  };
+  const one = await replica();
+  await one.child.says('"leading"');
+  const two = await replica();
+  await team.isReady("servers", "pbx1", 30_000);
+  const secret = (await lab.cluster.secrets.get(operatorNamespace, "asterisk-iac"))?.data?.["webhook-secret"];
+  const body = JSON.stringify({ ref: "refs/heads/main", repository: { ssh_url: repository.sshURL } });
+  const signature = createHmac("sha256", Buffer.from(secret ?? "", "base64"))
+    .update(body)
+    .digest("hex");
+  const deliver = async (signed: string): Promise<number> => {
+    const headers = { "x-github-event": "push", "x-hub-signature-256": `sha256=${signed}` };
+    return (await fetch(two.url, { method: "POST", headers, body })).status;
+  };
+  const text = `${live(0, "queues.conf")}; told of\n`;
+  await clone.pull();
+  await clone.push({ "pbx1/queues.conf": text });
+  const before = (await server.requests()).length;
+  expect(await deliver("0".repeat(64))).toBe(401);
+  const told = performance.now();
+  expect((await server.requests()).length).toBe(before);
+  expect(await deliver(signature)).toBe(202);
+  await waitUntil(() => live(0, "queues.conf") === text);
+  process.stderr.write(`live ${Math.round(performance.now() - told)} ms after a webhook\n`);
+  for (const { child } of [two, one]) {
+    child.kill("SIGTERM");
+    await child.ended;
+  }
+  await team.patch("servers", "pbx1", { spec: { source: source({ secrets: "Secret" }) } });
+  await team.patch("servers", "pbx2", { spec: { suspend: false } });
+}, 90_000);
+
+test("an operator that is killed while it commits: the next one comes to the same end, one commit an edit", async () => {
   const before = (await subjects()).length;
   const rounds = 2;
   for (let round = 0; round < rounds; round++) {

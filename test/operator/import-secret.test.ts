@@ -60,6 +60,20 @@ describe("an import as a source", () => {
     await expect(source.read("sip.conf")).rejects.toMatchObject({ code: "SourceUnavailable" });
   });
 
+  test("is asked for once, however many files are read side by side", async () => {
+    const api = new FakeSecrets();
+    const paths = Array.from({ length: 50 }, (_, at) => `${at}.conf`);
+    const written = importOf(api);
+    await written.exclusively(async () => {
+      for (const path of paths) await written.write(path, bytes(path), null, "run");
+    });
+    let calls = 0;
+    api.onCall = () => void calls++;
+    const source = importOf(api);
+    expect(await Promise.all(paths.map((path) => source.read(path)))).toEqual(paths.map(bytes));
+    expect(calls).toBe(1);
+  });
+
   test("keeps every byte, in one Secret that is marked as ours, and another reads it", async () => {
     const api = new FakeSecrets();
     const source = importOf(api);

@@ -65,15 +65,10 @@ describe.each<[string, string, object]>([
   test("the live log", async () => {
     const connection = await ConsoleConnection.open(await openControlSocket(host));
     const lines: string[] = [];
-    const seen = new Promise<void>((resolve) => {
-      connection.follow(3, ({ level, text }) => {
-        lines.push(`${level} ${text}`);
-        if (text.includes("Remote UNIX connection disconnected")) resolve();
-      });
-    });
-    await server().run(["asterisk", "-rx", "core show uptime"]);
-    await seen;
-    expect(lines[0]).toBe("3     -- Remote UNIX connection");
+    connection.follow(3, ({ level, text }) => lines.push(`${level} ${text}`));
+    // Nothing answers to it, so the first of these may come before Asterisk has unmuted it.
+    while (lines.length === 0) await server().run(["asterisk", "-rx", "core show uptime"]);
+    expect(lines[0]).toMatch(/^3 {5}-- Remote UNIX connection( disconnected)?$/);
     connection.close();
   });
 });
