@@ -106,7 +106,7 @@ function asteriskctl({ directory, manifests }: BenchLab, id: string, secrets: "A
     run: async (work) => {
       const command = work === "an empty repository" ? ["import"] : ["apply", "--yes"];
       const args = [main, "-f", file, "--secrets", join(directory, "secrets"), ...command];
-      const environment = { ...process.env, XDG_CACHE_HOME: cache };
+      const environment = { ...process.env, XDG_CACHE_HOME: cache, ...(process.env["GITPROF"] ? { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${process.env["GITPROF"]}/${id}-${work.replaceAll(" ", "-")}` } : {}) }; // TEMP
       const { code, stdout, stderr } = await runCommand([process.execPath, ...args], { environment });
       if (code !== 0) throw new Error(`asteriskctl exited with ${code}: ${stdout}${stderr}`);
     },

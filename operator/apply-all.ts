@@ -48,6 +48,8 @@ const hints: RefusalHints = {
     "Choose a side for this plan with the annotation asterisk-iac.dev/take: `source@` or `server@` and the hash in the condition InSync. Nothing was written.",
   DirectionNotSet:
     "Set spec.updateDirection, or choose once with the annotation asterisk-iac.dev/upload-requested-at or asterisk-iac.dev/download-requested-at.",
+  OlderRevision:
+    "Go back with `git revert`, which makes a newer commit; if the older one is meant, annotate the AsteriskServer with asterisk-iac.dev/allow: older-revision.",
   OtherManager:
     "If that one is out of use, annotate the AsteriskServer with asterisk-iac.dev/allow: take-over.",
   LargeChange: "If that is meant, annotate the AsteriskServer with asterisk-iac.dev/allow: large-change.",

@@ -209,6 +209,23 @@ test("a push that the git server refuses is told of, and done when it is asked f
   expect(await repository.read("pbx2/queues.conf")).toBe(text);
 });
 
+test("a repository that can't be reached is told of, and the session to the PBX stays", async () => {
+  const logins = async (): Promise<number> => {
+    const log = (await lab.servers[0]?.run(["cat", "/var/log/sshd.log"]))?.stdout.toString() ?? "";
+    return log.split("Accepted publickey").length - 1;
+  };
+  const before = await logins();
+  expect(before).toBeGreaterThan(0);
+  await team.patch("servers", "pbx1", {
+    spec: { source: source({ url: "ssh://git@127.0.0.1:9/away.git" }) },
+  });
+  const away = await team.sees("servers", "pbx1", (object) => readyOf(object) === "SourceUnavailable");
+  expect(conditionOf(away, "Reconciling")?.status).toBe("True");
+  await team.patch("servers", "pbx1", { spec: { source: source({ secrets: "Secret" }) } });
+  await team.isReady("servers", "pbx1");
+  expect(await logins()).toBe(before);
+});
+
 test("two servers of one directory: the second is stalled", async () => {
   const [, , other] = lab.manifestsOf(0, "git", { source: source({ path: "pbx1" }) });
   await team.create({ ...other, metadata: { name: "again" } } as Parameters<Namespace["create"]>[0]);
