@@ -20,6 +20,6 @@ COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 USER 65532:65532
-# 8080: metrics, 8081: health
-EXPOSE 8080 8081
+# 8080: metrics, 8081: health, 48001: the console, where it is asked for
+EXPOSE 8080 8081 48001
 CMD ["node", "dist/operator/main.js"]

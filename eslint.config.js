@@ -3,6 +3,7 @@ import tseslint from "typescript-eslint";
 
 /** Imports point one way: fronts → engine → asterisk, git, calls → core → core/conf, never up or sideways. */
 const fronts = ["provider", "operator", "console", "cli", "lab"];
+const mayUse = { cli: ["console", "lab"], operator: ["console"] };
 const sides = ["asterisk", "git", "calls"];
 const forbid = (room, targets) => ({
   files: [`${room}/**/*.ts`],
@@ -56,9 +57,7 @@ export default tseslint.config(
   ...fronts.map((front) =>
     forbid(
       front,
-      fronts.filter(
-        (other) => other !== front && !(front === "cli" && (other === "lab" || other === "console")),
-      ),
+      fronts.filter((other) => other !== front && !(mayUse[front] ?? []).includes(other)),
     ),
   ),
 );

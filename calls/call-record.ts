@@ -189,7 +189,8 @@ function callerOf(leg: Leg | undefined, context: RecordContext): Caller {
   const { numbers } = context;
   const read = isInside === true ? inside(leg, numbers) : numbers.onTrunk(leg.callerNumber);
   const endpoint = endpointOf(leg.channel);
-  if (presentation === "Unknown" && isInside !== true)
+  // Even from an endpoint that is no trunk: one may be missing in the declaration.
+  if (presentation === "Unknown" && (isInside !== true || read.kind !== "Extension"))
     return { ...noNumber, endpoint, name: null, presentation };
   const name = leg.callerName ?? "";
   return { ...read, endpoint, name: /^(|<unknown>)$/.test(name) ? null : name, presentation };

@@ -104,7 +104,13 @@ export function isLocal(channel: string): boolean {
   return channel.startsWith("Local/");
 }
 
-/** `PJSIP/trunk-0000001f` without what tells one channel from the next. */
+/**
+ * `PJSIP/trunk-0000001f` without what tells one channel from the next. Of ISDN, `DAHDI/i<span>/<number>-<count>`, the span
+ * alone: the number is the caller's, withheld or not (chan_dahdi.c).
+ */
 export function endpointOf(channel: string): string {
-  return channel.replace(/;[12]$/, "").replace(/-[0-9a-f]{8,}$/, "");
+  const [span] = /^DAHDI\/i\d+(?=\/)/.exec(channel) ?? [];
+  if (span !== undefined) return span;
+  const own = channel.replace(/;[12]$/, "");
+  return own.startsWith("IAX2/") ? own.replace(/-\d+$/, "") : own.replace(/-[0-9a-f]{8,}$/, "");
 }

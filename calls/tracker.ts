@@ -36,6 +36,8 @@ export class CallTracker {
   readonly #settle: Microseconds;
   /** Legs that ended, in the order of the events: the last one of a call ends it. */
   readonly #ended: { readonly legID: string; readonly at: Microseconds }[] = [];
+  /** Channels that ended lately and were not known: the rows of `resume` may still have them as up. */
+  readonly #strangersEnded = new Set<string>();
   /** What gave its place to newer calls and was not handed out yet. */
   #givenUp: ObservedCall[] = [];
 
@@ -75,13 +77,16 @@ export class CallTracker {
     for (const prefix of prefixes) this.#noteLeg(event, prefix, name);
     handlers[name]?.(this.#calls, event, at);
     const legID = event.get("Uniqueid");
-    if (name === "hangup" && legID !== undefined) this.#ended.push({ legID, at: seenAt });
+    if (name !== "hangup" || legID === undefined) return;
+    if (this.has(legID)) this.#ended.push({ legID, at: seenAt });
+    else this.#strangersEnded.add(legID);
   }
 
   /** The calls that were over for a while by now, in the order of their ends. */
   advance(now: Microseconds): ObservedCall[] {
     const finished = this.#givenUp;
     this.#givenUp = [];
+    this.#strangersEnded.clear();
     while (this.#ended[0] !== undefined && now - this.#ended[0].at >= this.#settle) {
       const { legID } = this.#ended.shift() ?? {};
       const call = this.#calls.find(legID)?.call;
@@ -117,6 +122,7 @@ export class CallTracker {
     for (const row of rows) {
       const id = row.get("Uniqueid") ?? "";
       present.add(id);
+      if (this.#strangersEnded.has(id)) continue;
       if (this.#calls.find(id) === undefined) {
         const call = this.#open(newLeg(row, gap.to, true));
         if (call !== undefined && !call.gaps.includes(gap)) call.gaps.push(gap);

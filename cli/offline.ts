@@ -19,6 +19,8 @@ export interface OfflineContext {
   readonly inputs: ReadonlyMap<string, OfflineInput>;
   /** The commit that counts as live, by the first digits of its id. */
   readonly base: string;
+  /** The commit that is planned, in the same way; undefined: the files as they lie there. */
+  readonly head: string | undefined;
   /** Servers that the base declares and the head does not. */
   readonly gone: readonly string[];
 }
@@ -61,6 +63,7 @@ export async function offlineContext(
   return {
     inputs,
     base: base.name,
+    head: revisions.head === undefined ? undefined : head.name,
     gone: before.servers.map(({ name }) => name).filter((name) => !declared.has(name)),
   };
 }

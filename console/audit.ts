@@ -24,9 +24,9 @@ export interface Audit {
   write(entry: AuditEntry): void;
 }
 
-/** JSON lines, written before what they tell of goes on: to a file (0600), or to standard error without one. */
-export function openAudit(file: string | undefined): Audit {
-  const destination = pino.destination({ dest: file ?? 2, sync: true, mkdir: true, mode: 0o600 });
+/** JSON lines, written before what they tell of goes on: to a file (0600) or a descriptor, by default standard error. */
+export function openAudit(file: string | number = 2): Audit {
+  const destination = pino.destination({ dest: file, sync: true, mkdir: true, mode: 0o600 });
   let broken: Error | undefined;
   destination.on("error", (error: Error) => (broken = error));
   const logger = pino(
@@ -35,6 +35,8 @@ export function openAudit(file: string | undefined): Audit {
   );
   return {
     write: (entry) => {
+      // What could not be written comes first now.
+      broken = undefined;
       logger.info({
         audit: "console",
         ...entry,

@@ -6,6 +6,7 @@ import { ConsoleSession } from "../engine/console-session.ts";
 import type { LineEvent, LineResult } from "../engine/console-session.ts";
 import type { AuditEntry } from "./audit.ts";
 import type { OfferedServer } from "./servers.ts";
+import type { EndReason } from "./sessions.ts";
 
 /** What a browser may send, each as one JSON text. */
 const request = z.discriminatedUnion("type", [
@@ -26,7 +27,12 @@ export type Told =
     };
 
 /** Why a connection was ended, by WebSocket's code. */
-export const closeCodes = { signedOut: 4001, idle: 4002, hostile: 4003, slow: 4004 } as const;
+export const closeCodes = {
+  signedOut: 4001,
+  idle: 4002,
+  hostile: 4003,
+  withdrawn: 4005,
+} as const;
 
 /** What waits to be sent to a browser beyond this is left out, and counted. */
 const maxBufferedBytes = 256 * 1024;
@@ -41,16 +47,19 @@ const pingMs = 20_000;
 export interface PersonOptions {
   readonly server: OfferedServer;
   readonly role: Role;
-  readonly idleMs: number;
+  /** Of the session, with its `EndReason`. */
   readonly ended: AbortSignal;
+  /** Throws where it can't be written. */
   readonly audit: (entry: Pick<AuditEntry, "event" | "outcome"> & Partial<AuditEntry>) => void;
-  /** Called when nothing was typed for so long. */
-  readonly onIdle: () => void;
+  /** The same for what is done or refused in any case: never throws. */
+  readonly note: PersonOptions["audit"];
+  /** Called when something was typed. */
+  readonly onTyped: () => void;
 }
 
 /** One browser's open console, from its first message to its last. Resolves when it is closed. */
 export async function servePerson(socket: WebSocket, options: PersonOptions): Promise<void> {
-  const { server, role, audit } = options;
+  const { server, role, audit, note } = options;
   let omitted = 0;
   const tell = (told: Told): void => {
     if (socket.readyState !== socket.OPEN) return;
@@ -85,14 +94,16 @@ export async function servePerson(socket: WebSocket, options: PersonOptions): Pr
     },
   });
 
-  const isIdle = (): void => {
-    socket.close(closeCodes.idle, "nothing was typed for a long time");
-    options.onIdle();
+  const signedOut = (): void => {
+    const isIdle = (options.ended.reason as EndReason) === "Idle";
+    if (isIdle) socket.close(closeCodes.idle, "nothing was typed for a long time");
+    else socket.close(closeCodes.signedOut, "signed out");
   };
-  let idle = setTimeout(isIdle, options.idleMs);
-  const signedOut = (): void => socket.close(closeCodes.signedOut, "signed out");
   options.ended.addEventListener("abort", signedOut);
   if (options.ended.aborted) signedOut();
+  const withdrawn = (): void => socket.close(closeCodes.withdrawn, "the server is declared otherwise now");
+  server.withdrawn?.addEventListener("abort", withdrawn);
+  if (server.withdrawn?.aborted === true) withdrawn();
 
   let isAlive = true;
   const pings = setInterval(() => {
@@ -107,12 +118,11 @@ export async function servePerson(socket: WebSocket, options: PersonOptions): Pr
   socket.on("message", (bytes, isBinary) => {
     const message = isBinary ? undefined : parse(bytes.toString());
     if (message === undefined || waiting >= maxWaiting) {
-      audit({ event: "request", outcome: "Refused", reason: "not what the page sends, or too much of it" });
       socket.close(closeCodes.hostile, "not understood");
+      note({ event: "request", outcome: "Refused", reason: "not what the page sends, or too much of it" });
       return;
     }
-    clearTimeout(idle);
-    idle = setTimeout(isIdle, options.idleMs);
+    options.onTyped();
     waiting += 1;
     work = work.then(async () => {
       if (socket.readyState === socket.OPEN) tell(await answer(session, message));
@@ -122,9 +132,9 @@ export async function servePerson(socket: WebSocket, options: PersonOptions): Pr
   socket.on("error", () => socket.terminate());
 
   await new Promise<void>((resolve) => void socket.once("close", () => resolve()));
-  clearTimeout(idle);
   clearInterval(pings);
   options.ended.removeEventListener("abort", signedOut);
+  server.withdrawn?.removeEventListener("abort", withdrawn);
   session.close();
 }
 

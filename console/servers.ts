@@ -5,6 +5,8 @@ import type { ServerConsole } from "../engine/console.ts";
 export interface OfferedServer {
   readonly console: ServerConsole;
   readonly policy: ConsolePolicy;
+  /** Aborted once it is offered no longer, or is declared otherwise. */
+  readonly withdrawn?: AbortSignal;
 }
 
 /** The servers that there are now. One whose console is switched off is none of them. */

@@ -12,13 +12,17 @@ export interface Session {
   /** Names it in the audit; opens nothing. */
   readonly name: string;
   readonly person: Person;
-  /** Aborted when the person signs out, was idle, or the sign-in is no longer good. */
+  /** Aborted, with an `EndReason`, when the person signs out, was idle, or the sign-in is no longer good. */
   readonly ended: AbortSignal;
 }
+
+/** `Idle`: nothing was typed for so long, at any of the person's consoles. */
+export type EndReason = "Idle" | "SignedOut";
 
 interface Kept extends Session {
   readonly end: AbortController;
   readonly timer: NodeJS.Timeout;
+  readonly idle: NodeJS.Timeout;
   /** Hash of a ticket → what it opens. In the order in which they were given. */
   readonly tickets: Map<string, { readonly server: string; readonly until: number }>;
 }
@@ -29,6 +33,11 @@ interface Kept extends Session {
  */
 export class Sessions {
   readonly #all = new Map<string, Kept>();
+  readonly #idleMs: number;
+
+  constructor(idleMs: number) {
+    this.#idleMs = Math.min(longestMs, idleMs);
+  }
 
   /** Begins a session and gives the cookie's value; undefined while there are too many. */
   begin(person: Person): { readonly cookie: string; readonly session: Session } | undefined {
@@ -37,9 +46,23 @@ export class Sessions {
     const id = hash(cookie);
     const end = new AbortController();
     const timer = setTimeout(() => this.#end(id), Math.min(longestMs, person.validForMs)).unref();
-    const session = { name: id.slice(0, 12), person, ended: end.signal, end, timer, tickets: new Map() };
+    const idle = setTimeout(() => this.#end(id, "Idle"), this.#idleMs).unref();
+    const session = {
+      name: id.slice(0, 12),
+      person,
+      ended: end.signal,
+      end,
+      timer,
+      idle,
+      tickets: new Map(),
+    };
     this.#all.set(id, session);
     return { cookie, session };
+  }
+
+  /** The person is there: something was typed. */
+  typed(session: Session): void {
+    this.#kept(session)?.idle.refresh();
   }
 
   /** The session of a cookie, if what was signed in with is still good. */
@@ -89,11 +112,12 @@ export class Sessions {
     return [...this.#all.values()].find(({ name }) => name === session.name);
   }
 
-  #end(id: string): void {
+  #end(id: string, reason: EndReason = "SignedOut"): void {
     const session = this.#all.get(id);
     this.#all.delete(id);
     clearTimeout(session?.timer);
-    session?.end.abort();
+    clearTimeout(session?.idle);
+    session?.end.abort(reason);
   }
 }
 

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
-import { createServer as createTLSServer } from "node:https";
+import { Server as TLSServer, createServer as createTLSServer } from "node:https";
+import type { SecureContextOptions } from "node:tls";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
@@ -27,7 +28,7 @@ export interface WebConsoleOptions {
   readonly tls?: TLSIdentity;
   /** The public address, where it is not that of this listener: its origin is accepted, its path is a prefix. */
   readonly url?: URL;
-  /** A console at which nothing is typed for so long is closed and its person signed out. Default 15 minutes. */
+  /** Who types nothing for so long, at none of the consoles, is signed out, which closes them. Default 15 minutes. */
   readonly idleMs?: number;
 }
 
@@ -36,6 +37,8 @@ export interface WebConsole {
   readonly port: number;
   /** Where a browser finds it. */
   readonly url: string;
+  /** Shows another certificate to whoever connects from now on. */
+  useCertificate(tls: TLSIdentity): void;
   close(): Promise<void>;
 }
 
@@ -51,10 +54,7 @@ export async function startWebConsole(options: WebConsoleOptions): Promise<WebCo
   const { tls } = options;
   const handle = (request: IncomingMessage, response: ServerResponse): void =>
     void app.handle(request, response);
-  const server: Server =
-    tls === undefined
-      ? createServer(handle)
-      : createTLSServer({ cert: tls.certificate, key: tls.key, minVersion: "TLSv1.2" }, handle);
+  const server: Server = tls === undefined ? createServer(handle) : createTLSServer(contextOf(tls), handle);
   server.requestTimeout = 10_000;
   server.headersTimeout = 10_000;
   server.maxConnections = 1_000;
@@ -79,12 +79,19 @@ export async function startWebConsole(options: WebConsoleOptions): Promise<WebCo
   return {
     port,
     url: app.url,
+    useCertificate: (renewed) => {
+      if (server instanceof TLSServer) server.setSecureContext(contextOf(renewed));
+    },
     close: async () => {
       app.close();
       server.closeAllConnections();
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+function contextOf({ certificate, key }: TLSIdentity): SecureContextOptions {
+  return { cert: certificate, key, minVersion: "TLSv1.2" };
 }
 
 /** A refusal as HTTP tells it; the reason goes to the audit too. */
@@ -101,7 +108,7 @@ class Refusal {
 class Application {
   readonly #options: WebConsoleOptions;
   readonly #assets: ReadonlyMap<string, Asset>;
-  readonly #sessions = new Sessions();
+  readonly #sessions: Sessions;
   readonly #limit = new SignInLimit();
   readonly #sockets: WebSocketServer;
   readonly #sweep: NodeJS.Timeout;
@@ -111,6 +118,7 @@ class Application {
   constructor(options: WebConsoleOptions, assets: ReadonlyMap<string, Asset>) {
     this.#options = options;
     this.#assets = assets;
+    this.#sessions = new Sessions(options.idleMs ?? 15 * 60_000);
     this.#sockets = new WebSocketServer({
       noServer: true,
       maxPayload: maxBodyBytes,
@@ -177,11 +185,11 @@ class Application {
         void servePerson(opened, {
           server,
           role,
-          idleMs: this.#options.idleMs ?? 15 * 60_000,
           ended: session.ended,
           audit: (entry) => this.#audit({ ...entry, ...about }),
-          onIdle: () => this.#sessions.end(session),
-        }).then(() => this.#audit({ event: "disconnect", outcome: "Allowed", ...about }));
+          note: (entry) => this.#note({ ...entry, ...about }),
+          onTyped: () => this.#sessions.typed(session),
+        }).then(() => this.#note({ event: "disconnect", outcome: "Allowed", ...about }));
       });
     } catch (thrown) {
       const status = thrown instanceof Refusal ? thrown.status : 500;
@@ -301,6 +309,15 @@ class Application {
 
   #audit(entry: AuditEntry): void {
     this.#options.audit.write(entry);
+  }
+
+  /** Of what nothing can undo: the process goes on where that can't be written either. */
+  #note(entry: AuditEntry): void {
+    try {
+      this.#audit(entry);
+    } catch {
+      // Whatever else is asked for is refused with the reason.
+    }
   }
 
   /** The path below the prefix, whether the proxy before us takes that off or not; without a leading slash. */

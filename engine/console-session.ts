@@ -56,6 +56,11 @@ export function consolePolicyOf({ spec }: Pick<ServerDeclaration, "spec">): Cons
   };
 }
 
+/** Whether CONSOLE_DISABLED switches every console off, whatever the manifests say. */
+export function isConsoleDisabled(environment: Readonly<Record<string, string | undefined>>): boolean {
+  return ["yes", "true", "1"].includes((environment["CONSOLE_DISABLED"] ?? "").toLowerCase());
+}
+
 /** `PolicyRefused` where the server's console is switched off, by its declaration or on this machine. */
 export function refuseDisabled(
   { name, spec }: Pick<ServerDeclaration, "name" | "spec">,
@@ -115,9 +120,17 @@ export class ConsoleSession {
       });
       return { outcome: "Answered", text, omittedBytes };
     } catch (thrown) {
-      const error = asAsteriskIacError(thrown);
-      tell({ outcome: "Failed", line: shown, code: error.code });
+      return this.#failed(shown, asAsteriskIacError(thrown));
+    }
+  }
+
+  /** Where not even this can be told of, that is what failed. */
+  #failed(line: string, error: AsteriskIacError): LineResult {
+    try {
+      this.#options.onLine?.({ outcome: "Failed", line, code: error.code });
       return { outcome: "Failed", error };
+    } catch (thrown) {
+      return { outcome: "Failed", error: asAsteriskIacError(thrown) };
     }
   }
 
@@ -159,7 +172,7 @@ export class ConsoleSession {
       this.#console.setVerbosity(this.#follower, level === "off" ? 0 : Number(level));
       return here(`Verbosity of this console is now ${this.#follower.verbosity}.`);
     }
-    if (words !== "logger mute") return undefined;
+    if (!/^logger mute( silent)?$/.test(words)) return undefined;
     this.#isMuted = !this.#isMuted;
     return here(this.#isMuted ? "Console is muted." : "Console is not muted anymore.");
   }

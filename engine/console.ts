@@ -6,6 +6,7 @@ import type { Banner, CommandOptions } from "../asterisk/console/connection.ts";
 import { openControlSocket } from "../asterisk/console/socket.ts";
 import type { SocketHost } from "../asterisk/host.ts";
 import { AsteriskIacError, asAsteriskIacError, isUnreachable } from "../core/errors.ts";
+import { plain } from "../core/judge/output.ts";
 import { LogFeed } from "./console-log.ts";
 import type { LogFollower } from "./console-log.ts";
 import { openHost } from "./session.ts";
@@ -24,14 +25,16 @@ const connectionsPerLane = 2;
 const aliasesMs = 10_000;
 const shortestPauseMs = 250;
 const longestPauseMs = 5_000;
+const restMs = 30_000;
 
 /**
  * The console of one server, for any number of people: its own way to the machine, one connection that follows the
  * live log for all of them, and a few for commands. Everything is opened when it is first needed and again when it is
- * lost, by a restart of Asterisk or of the machine.
+ * lost, by a restart of Asterisk or of the machine; all of it is closed half a minute after the last follower has gone.
  */
 export class ServerConsole {
-  readonly #declaration: ServerDeclaration;
+  readonly #declaration: Pick<ServerDeclaration, "name" | "spec">;
+  readonly #restMs: number;
   readonly #secrets: SecretStore;
   readonly #feed = new LogFeed();
   readonly #onState = new Set<(state: LogState) => void>();
@@ -41,11 +44,17 @@ export class ServerConsole {
   #state: LogState | undefined;
   #log: ConsoleConnection | undefined;
   #following: Promise<void> | undefined;
+  #rest: NodeJS.Timeout | undefined;
   #aliases: { readonly until: number; readonly read: Promise<Map<string, string | undefined>> } | undefined;
 
-  constructor(declaration: ServerDeclaration, secrets: SecretStore) {
+  constructor(
+    declaration: Pick<ServerDeclaration, "name" | "spec">,
+    secrets: SecretStore,
+    options: { readonly restMs?: number } = {},
+  ) {
     this.#declaration = declaration;
     this.#secrets = secrets;
+    this.#restMs = options.restMs ?? restMs;
   }
 
   /**
@@ -84,11 +93,12 @@ export class ServerConsole {
       .toString("utf8")
       .replace(/_EOF_\s*$/, "")
       .split(" ");
-    return matches.filter((match) => match !== "" && !/[\s"\\\x00-\x1f\x7f]/.test(match));
+    return matches.filter((match) => match !== "" && !/[\s"\\]/.test(match) && plain(match) === match);
   }
 
   /** Follows the live log; gives what ends it. The state is told at once if it is known, and whenever it changes. */
   follow(follower: LogFollower, onState: (state: LogState) => void): () => void {
+    clearTimeout(this.#rest);
     this.#feed.add(follower);
     this.#onState.add(onState);
     if (this.#state !== undefined) onState(this.#state);
@@ -97,8 +107,10 @@ export class ServerConsole {
     return () => {
       this.#feed.delete(follower);
       this.#onState.delete(onState);
-      if (this.#feed.size === 0) this.#log?.close();
-      else this.#log?.setVerbosity(this.#feed.verbosity);
+      if (this.#feed.size === 0) {
+        this.#log?.close();
+        this.#restLater();
+      } else this.#log?.setVerbosity(this.#feed.verbosity);
     };
   }
 
@@ -109,11 +121,26 @@ export class ServerConsole {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#rest);
     this.#closed.abort();
     this.#log?.close();
     for (const connections of this.#lanes.values()) connections.close();
     await this.#following;
     await (await this.#host?.catch(() => undefined))?.close();
+  }
+
+  /** Closes what is open once nobody has followed for a while, and no command is under way. */
+  #restLater(): void {
+    clearTimeout(this.#rest);
+    this.#rest = setTimeout(() => {
+      const lanes = [...this.#lanes.values()];
+      if (this.#following !== undefined || lanes.some(({ isBusy }) => isBusy)) return this.#restLater();
+      for (const connections of lanes) connections.close();
+      this.#lanes.clear();
+      const host = this.#host;
+      this.#host = undefined;
+      host?.then((open) => open.close()).catch(() => undefined);
+    }, this.#restMs).unref();
   }
 
   /** Until nobody follows any more. */
@@ -199,6 +226,10 @@ class Connections {
     } finally {
       slot.users -= 1;
     }
+  }
+
+  get isBusy(): boolean {
+    return this.#slots.some(({ users }) => users > 0);
   }
 
   close(): void {

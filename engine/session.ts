@@ -108,7 +108,10 @@ export async function openSession(
 }
 
 /** Opens the way to the machine alone, where AMI is not to be asked, or can't be yet; whoever calls closes it. */
-export async function openHost(declaration: ServerDeclaration, secrets: SecretStore): Promise<SocketHost> {
+export async function openHost(
+  declaration: Pick<ServerDeclaration, "name" | "spec">,
+  secrets: SecretStore,
+): Promise<SocketHost> {
   const { ssh, local } = declaration.spec;
   if (local !== undefined) return openLocalHost(declaration);
   const reference = ssh?.credentialsSecretRef?.name;
@@ -155,7 +158,7 @@ export async function connectAs(
   });
 }
 
-async function openLocalHost({ name, spec }: ServerDeclaration): Promise<SocketHost> {
+async function openLocalHost({ name, spec }: Pick<ServerDeclaration, "name" | "spec">): Promise<SocketHost> {
   const become = spec.local?.become;
   return openLocal({ label: name, ...(become === undefined ? {} : { become }) });
 }
@@ -167,7 +170,7 @@ async function timed<T>(opening: Promise<T>): Promise<{ value: T; milliseconds: 
 }
 
 async function openSSHHost(
-  declaration: ServerDeclaration,
+  declaration: Pick<ServerDeclaration, "name" | "spec">,
   secrets: SecretStore,
   secret: Secret | undefined,
 ): Promise<SocketHost> {

@@ -49,17 +49,17 @@ async function replacedBy(
   for (const part of output.split("\0").map((text) => text.replace(/^\n/, ""))) {
     const [, id, time] = /^commit ([0-9a-f]+) (\d+)/.exec(part) ?? [];
     const [, before] = /^:\d{6} \d{6} ([0-9a-f]+) [0-9a-f]+ [A-Z]$/.exec(part) ?? [];
-    if (id !== undefined) {
-      current = { id: keptAs(id), keptAt: new Date(Number(time) * 1000) };
-      commits++;
-    } else if (before !== undefined) blob = before;
-    else if (blob !== undefined) {
+    if (blob !== undefined) {
+      // A path, whatever it looks like.
       const name = path === "" ? part : part.slice(path.length + 1);
       // Nothing was there before.
       if (!/^0+$/.test(blob) && !name.split("/").some((component) => component.startsWith(".")))
         found.push({ ...current, path: name, blob });
       blob = undefined;
-    }
+    } else if (id !== undefined) {
+      current = { id: keptAs(id), keptAt: new Date(Number(time) * 1000) };
+      commits++;
+    } else if (before !== undefined) blob = before;
   }
   const sizes = await sizesOf(
     directory,

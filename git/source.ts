@@ -1,6 +1,6 @@
 import { AsteriskIacError, hasErrorCode } from "../core/errors.ts";
 import { checkPath, isHidden } from "../core/paths.ts";
-import { contentHash } from "../core/record.ts";
+import { contentHash, parseImportRecord } from "../core/record.ts";
 import type { KeptFile, RecordName, Revision, Source, SourceFile } from "../core/source.ts";
 import type { GitBranch } from "./branch.ts";
 import type { ReadSecret } from "./filled.ts";
@@ -34,6 +34,8 @@ export interface GitSourceOptions {
 /** What the work under way wrote. */
 interface Pending {
   readonly files: Map<string, Buffer | null>;
+  /** What `list` says of these: hashed once, for each change looks at the list. */
+  readonly listed: Map<string, SourceFile | null>;
   /** By name below `kept`. */
   readonly kept: Map<string, Buffer>;
   readonly records: Map<RecordName, string>;
@@ -55,6 +57,8 @@ export class GitSource implements Source {
   #filled: Promise<FilledFiles> | undefined;
   #listed: Promise<ReadonlyMap<string, SourceFile>> | undefined;
   #written: Revision | undefined;
+  /** The commit that we pushed and have not read: the next one who needs it reads it. */
+  #unread: string | undefined;
   #pending: Pending | undefined;
 
   constructor(options: GitSourceOptions) {
@@ -97,16 +101,16 @@ export class GitSource implements Source {
   /** Our own commits, and those that leave our directory alone, are none. */
   async #isNews(tip: string | undefined): Promise<boolean> {
     const { branch, path } = this.#options;
-    const { commit, treeId } = this.#snapshot ?? {};
+    const { commit, treeId } = this.#snapshot === undefined ? {} : await this.#current();
     if (tip === undefined || tip === commit) return tip !== commit;
     return (await branch.repository.objects.treeId(tip, path)) !== treeId;
   }
 
   async list(): Promise<ReadonlyMap<string, SourceFile>> {
     const files = new Map(await this.#list());
-    for (const [path, bytes] of this.#pending?.files ?? []) {
-      if (bytes === null) files.delete(path);
-      else files.set(path, { hash: contentHash(bytes), size: bytes.length });
+    for (const [path, file] of this.#pending?.listed ?? []) {
+      if (file === null) files.delete(path);
+      else files.set(path, file);
     }
     return files;
   }
@@ -140,7 +144,9 @@ export class GitSource implements Source {
     const present = files.get(path);
     const hash = present === undefined ? null : present.problem === undefined ? present.hash : "";
     if (hash !== expected || (expected === null && isInTheWay(path, files))) return false;
-    this.#working().files.set(path, bytes);
+    const pending = this.#working();
+    pending.files.set(path, bytes);
+    pending.listed.set(path, bytes === null ? null : { hash: contentHash(bytes), size: bytes.length });
     return true;
   }
 
@@ -158,10 +164,11 @@ export class GitSource implements Source {
     const { commit } = snapshot;
     if (commit === undefined) return [];
     const history = await keptInHistory(repository, { branch: name, commit, path });
-    const imported = JSON.parse((await this.readRecord("import")) ?? "{}") as { doneAt?: string };
+    const record = await this.readRecord("import");
+    const imported = record === undefined ? undefined : parseImportRecord(record, this.recordFile("import"));
     const beside = snapshot.kept().map(({ name: kept, size }): KeptFile => {
       const [id = "", ...rest] = kept.split("/");
-      return { id, path: rest.join("/"), size, keptAt: new Date(imported.doneAt ?? 0) };
+      return { id, path: rest.join("/"), size, keptAt: new Date(imported?.doneAt ?? 0) };
     });
     return [...history, ...beside];
   }
@@ -198,7 +205,7 @@ export class GitSource implements Source {
 
   async exclusively<T>(work: () => Promise<T>, message?: (result: T) => string): Promise<T> {
     await this.#current();
-    const pending: Pending = { files: new Map(), kept: new Map(), records: new Map() };
+    const pending: Pending = { files: new Map(), listed: new Map(), kept: new Map(), records: new Map() };
     this.#pending = pending;
     try {
       const result = await work();
@@ -230,7 +237,7 @@ export class GitSource implements Source {
       ...(signatures === undefined ? {} : { signatures }),
     });
     // What was proposed is not on the branch yet.
-    if (revision.branch === this.#options.branch.name) await this.#take(revision.commit);
+    if (revision.branch === this.#options.branch.name) this.#unread = revision.commit;
     this.#written = revision;
   }
 
@@ -241,11 +248,13 @@ export class GitSource implements Source {
 
   async #current(): Promise<GitSnapshot> {
     if (this.#snapshot === undefined) await this.refresh();
+    else if (this.#unread !== undefined) await this.#take(this.#unread);
     return this.#snapshot as GitSnapshot;
   }
 
   async #take(tip: string | undefined): Promise<void> {
     const { branch, path, signatures } = this.#options;
+    const unread = this.#unread;
     if (tip !== undefined && tip !== this.#snapshot?.commit)
       await signatures?.verify(branch.repository.objects.directory, tip);
     const { repository } = branch;
@@ -257,6 +266,7 @@ export class GitSource implements Source {
         return GitSnapshot.of(repository.objects, tip, path);
       },
     );
+    if (this.#unread === unread) this.#unread = undefined;
     this.#filled = undefined;
     this.#listed = undefined;
   }

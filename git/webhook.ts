@@ -58,7 +58,11 @@ const pushPayload = z.object({
 export async function receiveWebhooks(options: WebhookOptions): Promise<WebhookReceiver> {
   const { host, port, tls } = options;
   const limit = new RateLimit(rate);
-  const limits = { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 5_000 };
+  const limits = {
+    ...{ headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 5_000 },
+    // Without these the limits above are looked at every thirty seconds, and a handshake may take two minutes.
+    ...{ connectionsCheckingInterval: 1_000, handshakeTimeout: 5_000 },
+  };
   const listener = (request: IncomingMessage, response: ServerResponse): void =>
     void answer(options, limit, request).then(
       (status) => end(response, status),

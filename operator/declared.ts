@@ -100,11 +100,15 @@ export function invalid(kind: string, error: ZodError): AsteriskIacError {
   return new AsteriskIacError("InvalidManifest", `${kind}: ${mistakes.join("; ")}`);
 }
 
-/** What only makes sense where the command line runs. */
-export function refuseElsewhere({ local, source }: AsteriskServerSpec): void {
-  const isDirectory = source?.directory !== undefined;
-  const field = local !== undefined ? "local" : isDirectory ? "source.directory" : undefined;
-  if (field === undefined) return;
+/** Whether it only makes sense where the command line runs. */
+export function isElsewhere({ local, source }: AsteriskServerSpec): boolean {
+  return local !== undefined || source?.directory !== undefined;
+}
+
+/** Throws `InvalidManifest` for such a server. */
+export function refuseElsewhere(spec: AsteriskServerSpec): void {
+  if (!isElsewhere(spec)) return;
+  const field = spec.local === undefined ? "source.directory" : "local";
   throw new AsteriskIacError("InvalidManifest", `spec.${field} is for the command line and Pulumi`, {
     hint:
       field === "local"

@@ -5,10 +5,15 @@ import { join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
 import { Command, InvalidArgumentError } from "commander";
 import { pino } from "pino";
+import type { Logger } from "pino";
 import type { AsteriskIacError } from "../core/errors.ts";
 import { duration, milliseconds } from "../core/resource/duration.ts";
 import { GitSources } from "../engine/git-source.ts";
+import { isConsoleDisabled } from "../engine/console-session.ts";
 import { clusterOf } from "./cluster.ts";
+import { startConsoleService } from "./console-service.ts";
+import type { ConsoleService } from "./console-service.ts";
+import type { ServerObject } from "./objects.ts";
 import { Operator } from "./operator.ts";
 import { Deliveries } from "./webhook.ts";
 import {
@@ -19,6 +24,7 @@ import {
   serveHTTP,
   whileLeading,
 } from "./runtime/index.ts";
+import type { Informer } from "./runtime/index.ts";
 
 interface Flags {
   readonly kubeconfig?: string;
@@ -30,6 +36,10 @@ interface Flags {
   readonly deletionTimeout: number;
   readonly gitCache: string;
   readonly webhookListen?: { readonly host: string; readonly port: number };
+  readonly consoleListen?: { readonly host: string; readonly port: number };
+  readonly consoleUrl?: URL;
+  readonly consoleTlsCert?: string;
+  readonly consoleTlsKey?: string;
   readonly metricsPort: number;
   readonly healthPort: number;
 }
@@ -73,6 +83,21 @@ const program = new Command("asterisk-iac-operator")
     "receive webhooks of GitHub and Gitea at /webhook, signed with the Secret asterisk-iac, key webhook-secret",
     address,
   )
+  .option(
+    "--console-listen <host:port>",
+    "serve the web console of all servers, such as 0.0.0.0:48001",
+    address,
+  )
+  .option(
+    "--console-url <https url>",
+    "the address that browsers use; default: that of --console-listen",
+    url,
+  )
+  .option(
+    "--console-tls-cert <file>",
+    "its certificate, read anew when it changes; default: a self-signed one",
+  )
+  .option("--console-tls-key <file>", "the certificate's key")
   .option("--metrics-port <port>", "/metrics; 0 for none", port, 8080)
   .option("--health-port <port>", "/healthz and /readyz; 0 for none", port, 8081)
   .addHelpText(
@@ -118,6 +143,7 @@ async function run(flags: Flags): Promise<void> {
   const listen = flags.webhookListen;
   const receiver = listen && (await deliveries.receive(listen, reading.caches.servers, warn));
   if (receiver !== undefined) log.info({ url: receiver.url }, "receiving webhooks");
+  const console = await consoleService(flags, reading.caches.servers, metrics, log);
   let leading: Operator | undefined;
   const stop = async (signal: string): Promise<void> => {
     log.info({ signal }, "stopping: what is under way is finished first");
@@ -125,6 +151,7 @@ async function run(flags: Flags): Promise<void> {
     await leading?.stop();
     await election.stop();
     await receiver?.close();
+    await console?.close();
     await Promise.all([...caches.map((cache) => cache.stop()), ...servers.map((server) => server.close())]);
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => void stop(signal));
@@ -160,6 +187,29 @@ async function run(flags: Flags): Promise<void> {
   });
 }
 
+/** Every replica serves it: a console needs no Lease. */
+async function consoleService(
+  { consoleListen: listen, consoleUrl, consoleTlsCert, consoleTlsKey, kubeconfig }: Flags,
+  servers: Informer<ServerObject>,
+  metrics: Metrics,
+  log: Logger,
+): Promise<ConsoleService | undefined> {
+  if (listen === undefined) return undefined;
+  if (isConsoleDisabled(process.env)) {
+    log.info("the console is switched off by CONSOLE_DISABLED");
+    return undefined;
+  }
+  // Connections of its own: what people ask for never stands before a reconcile.
+  const api = new APIServer(kubeConfig(kubeconfig), { onRequest: metrics.requested, connections: 16 });
+  const service = await startConsoleService({
+    ...{ api, servers, ...listen, url: consoleUrl },
+    ...{ certificateFile: consoleTlsCert, keyFile: consoleTlsKey },
+    onError: (error) => log.warn({ code: error.code }, error.message),
+  });
+  log.info({ url: service.url, port: service.port, fingerprint: service.fingerprint }, "serving the console");
+  return service;
+}
+
 function kubeConfig(file: string | undefined): KubeConfig {
   const config = new KubeConfig();
   if (file === undefined) config.loadFromDefault();
@@ -187,6 +237,12 @@ function address(text: string): { host: string; port: number } {
   const host = bracketed ?? plain;
   if (host === undefined) throw new InvalidArgumentError("must be an address of this machine and a port");
   return { host, port: port(digits) };
+}
+
+function url(text: string): URL {
+  const parsed = URL.parse(text);
+  if (parsed?.protocol !== "https:") throw new InvalidArgumentError("must be an https URL");
+  return parsed;
 }
 
 function count(text: string): number {

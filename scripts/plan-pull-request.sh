@@ -14,7 +14,7 @@
 #   FORGE          GitHub or Gitea, to comment; without it the Markdown is only written
 #   REPOSITORY     the repository's URL there
 #   API_URL        where its API is, if that can't be told from the URL
-#   ASTERISKCTL_FORGE_TOKEN   what may comment
+#   ASTERISKCTL_FORGE_TOKEN   what may comment; Gitea's must be allowed to say whose it is, too (read:user)
 #
 # Exits as `plan` does, once the comment is there.
 set -eu
@@ -33,7 +33,10 @@ output=${OUTPUT:-$room/plan.md}
 git -c core.hooksPath=/dev/null fetch --quiet --no-tags --no-recurse-submodules --no-write-fetch-head origin \
   "+${HEAD_REF:-refs/pull/$number/head}:refs/asterisk-iac/pull-request" \
   "+refs/heads/$base:refs/asterisk-iac/base"
-live=$(git merge-base refs/asterisk-iac/base refs/asterisk-iac/pull-request)
+if ! live=$(git merge-base refs/asterisk-iac/base refs/asterisk-iac/pull-request); then
+  echo "the history that is here has no commit before both $base and the pull request: fetch all of it" >&2
+  exit 1
+fi
 
 # The token is not for whoever reads a stranger's files.
 status=0

@@ -5,7 +5,12 @@ import { roles } from "../../core/judge/commands.ts";
 import { plain } from "../../core/judge/output.ts";
 import { AsteriskIacError } from "../../core/errors.ts";
 import { ServerConsole } from "../../engine/console.ts";
-import { ConsoleSession, consolePolicyOf, refuseDisabled } from "../../engine/console-session.ts";
+import {
+  ConsoleSession,
+  consolePolicyOf,
+  isConsoleDisabled,
+  refuseDisabled,
+} from "../../engine/console-session.ts";
 import type { ConsoleRole, LineResult } from "../../engine/console-session.ts";
 import { interactiveConsole, resultText, shownOn } from "../console-terminal.ts";
 import type { ServerContext } from "../context.ts";
@@ -61,7 +66,7 @@ Examples:
       if (options.web !== true) return terminalConsole(context, options, shell);
       // Loaded when it is wanted: its libraries would slow down every other command.
       const { serveWebConsole } = await import("../console-web.ts");
-      return serveWebConsole(context, options, consoleIsDisabled(), shell);
+      return serveWebConsole(context, options, isConsoleDisabled(process.env), shell);
     });
   addTokenCommand(command, shell);
 }
@@ -72,7 +77,7 @@ async function terminalConsole(context: ServerContext, options: ConsoleOptions, 
     throw new AsteriskIacError("InvalidArgument", "name the one server whose console is wanted", {
       hint: `Declared are: ${context.servers.map(({ name }) => name).join(", ")}.`,
     });
-  refuseDisabled(server, consoleIsDisabled());
+  refuseDisabled(server, isConsoleDisabled(process.env));
   const console = new ServerConsole(server, context.secrets);
   const settings = { role: options.role, policy: consolePolicyOf(server) };
   if (options.execute === undefined && process.stdin.isTTY && shell.terminal.stdout.isTTY)
@@ -95,11 +100,6 @@ async function terminalConsole(context: ServerContext, options: ConsoleOptions, 
     session.close();
     await console.close();
   }
-}
-
-/** CONSOLE_DISABLED switches the console off on this machine, whatever the manifests say. */
-export function consoleIsDisabled(): boolean {
-  return ["yes", "true", "1"].includes((process.env["CONSOLE_DISABLED"] ?? "").toLowerCase());
 }
 
 function report(result: LineResult, { exitWith }: Shell): void {

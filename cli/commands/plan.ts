@@ -97,14 +97,14 @@ async function planAllOffline(
   shell: Shell,
   command: Command,
   names: string[],
-  { out, base: revision, head }: PlanOptions,
+  { out, ...revisions }: PlanOptions,
 ): Promise<readonly Plan[]> {
   if (out !== undefined)
     throw new AsteriskIacError("InvalidArgument", "--out saves a plan to apply, and --offline only tells", {
       hint: "Save a plan that is made with the server: leave --offline out.",
     });
   const options = command.optsWithGlobals<GlobalOptions>();
-  const { inputs, base, gone } = await offlineContext(options, names, { base: revision, head });
+  const { inputs, base, head, gone } = await offlineContext(options, names, revisions);
   const results = await presentFleet(
     shell.terminal,
     options.output,
@@ -112,13 +112,13 @@ async function planAllOffline(
     (server) => planOffline(inputs.get(server.name) ?? missing(server.name)),
     {
       command: "plan",
-      text: (_, value, paint) => [...planText(value.plan, paint), ...offlineText({ ...value, base })],
+      text: (_, value, paint) => [...planText(value.plan, paint), ...offlineText({ ...value, base, head })],
       markdownDocument: (all) =>
         planMarkdown(
-          all.map((result) => told(result, (value) => ({ ...value, offline: { ...value, base } }))),
+          all.map((result) => told(result, (value) => ({ ...value, offline: { ...value, base, head } }))),
           gone,
         ),
-      json: (value) => offlineJSON(value, base),
+      json: (value) => offlineJSON(value, { base, head }),
     },
   );
   if (results.some((result) => !result.ok)) shell.exitWith(1);
@@ -156,11 +156,11 @@ function guardedJSON({
 /** Hashes that say nothing are null. */
 function offlineJSON(
   { plan, refusals, isComparable, modulesSeenAt, limits }: OfflinePlan,
-  base: string,
+  { base, head }: { readonly base: string; readonly head: string | undefined },
 ): object {
   return {
     ...guardedJSON({ plan, refusals }),
     ...(isComparable ? {} : { hash: null }),
-    offline: { base, modulesSeenAt: modulesSeenAt ?? null, isComparable, limits },
+    offline: { base, head: head ?? null, modulesSeenAt: modulesSeenAt ?? null, isComparable, limits },
   };
 }

@@ -142,7 +142,7 @@ function address(text: string): Address {
 function duration(text: string): number {
   const [, number, unit] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? [];
   const milliseconds = Number(number) * ({ ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[unit ?? ""] ?? NaN);
-  if (!(milliseconds >= 1000))
-    throw new InvalidArgumentError("must be a duration of a second or more, such as 30s, 5m or 1h");
+  if (!(milliseconds >= 1000 && milliseconds <= 86_400_000))
+    throw new InvalidArgumentError("must be a duration from a second to a day, such as 30s, 5m or 1h");
   return milliseconds;
 }

@@ -4,6 +4,8 @@ import type { Limit } from "../../engine/offline.ts";
 export interface OfflineFacts {
   /** The commit that counts as live. */
   readonly base: string;
+  /** The commit that is planned; undefined: the files as they lie in the checkout. */
+  readonly head: string | undefined;
   readonly modulesSeenAt: string | undefined;
   readonly limits: readonly Limit[];
 }
@@ -12,11 +14,12 @@ const mostNames = 8;
 
 /** All of it, a sentence each; `show` makes what comes from elsewhere fit for where it is shown. */
 export function offlineSentences(
-  { base, modulesSeenAt, limits }: OfflineFacts,
+  { base, head, modulesSeenAt, limits }: OfflineFacts,
   show: (text: string) => string,
 ): string[] {
   return [
-    `Planned without the server: what ${base} declares is taken to be live.`,
+    // Whoever reads a comment sees whether it is about what the branch has now.
+    `Planned${head === undefined ? "" : ` of ${head}`} without the server: what ${base} declares is taken to be live.`,
     "Not known: what was changed on the server itself, conflicts with that, files that are only there, and calls that are up.",
     ...(modulesSeenAt === undefined
       ? []

@@ -35,7 +35,7 @@ export class LineEditor {
 
   /** Takes what the terminal sent: one key or a run of them. */
   input(data: string): void {
-    const key = keys[data];
+    const key = keys.get(data);
     if (key !== undefined) this.#press(key);
     else if (!data.startsWith("\x1b")) this.insert(data);
   }
@@ -67,6 +67,14 @@ export class LineEditor {
   wait(): void {
     this.#erase();
     this.#isBusy = true;
+  }
+
+  /** What the next person must not see: the history, and what was typed and not entered. */
+  forget(): void {
+    this.#history.length = 0;
+    this.#recalled = 0;
+    this.#draft = "";
+    this.#set("");
   }
 
   /** Completes the word before the cursor, if the text there is still what was asked for; else shows the choices. */
@@ -209,37 +217,39 @@ type Key =
   | "clear";
 
 /** What terminals send for keys: those of their own, and readline's of Emacs. */
-const keys: Readonly<Record<string, Key>> = {
-  "\r": "enter",
-  "\t": "tab",
-  "\x1b[A": "up",
-  "\x1bOA": "up",
-  "\x10": "up",
-  "\x1b[B": "down",
-  "\x1bOB": "down",
-  "\x0e": "down",
-  "\x1b[D": "left",
-  "\x1bOD": "left",
-  "\x02": "left",
-  "\x1b[C": "right",
-  "\x1bOC": "right",
-  "\x06": "right",
-  "\x1b[H": "home",
-  "\x1bOH": "home",
-  "\x01": "home",
-  "\x1b[F": "end",
-  "\x1bOF": "end",
-  "\x05": "end",
-  "\x7f": "backspace",
-  "\b": "backspace",
-  "\x1b[3~": "delete",
-  "\x04": "delete",
-  "\x15": "remove-before",
-  "\x0b": "remove-after",
-  "\x17": "remove-word",
-  "\x03": "cancel",
-  "\x0c": "clear",
-};
+const keys: ReadonlyMap<string, Key> = new Map(
+  Object.entries({
+    "\r": "enter",
+    "\t": "tab",
+    "\x1b[A": "up",
+    "\x1bOA": "up",
+    "\x10": "up",
+    "\x1b[B": "down",
+    "\x1bOB": "down",
+    "\x0e": "down",
+    "\x1b[D": "left",
+    "\x1bOD": "left",
+    "\x02": "left",
+    "\x1b[C": "right",
+    "\x1bOC": "right",
+    "\x06": "right",
+    "\x1b[H": "home",
+    "\x1bOH": "home",
+    "\x01": "home",
+    "\x1b[F": "end",
+    "\x1bOF": "end",
+    "\x05": "end",
+    "\x7f": "backspace",
+    "\b": "backspace",
+    "\x1b[3~": "delete",
+    "\x04": "delete",
+    "\x15": "remove-before",
+    "\x0b": "remove-after",
+    "\x17": "remove-word",
+    "\x03": "cancel",
+    "\x0c": "clear",
+  } as const),
+);
 
 /** Words side by side, as many as the width takes. */
 function columnsOf(words: readonly string[], width: number): string {

@@ -59,6 +59,10 @@ function send(message) {
 
 function showSignIn(problem = "") {
   disconnect();
+  // The next one to sign in here may be somebody else.
+  terminal.reset();
+  editor.forget();
+  servers.replaceChildren();
   main.hidden = true;
   form.hidden = false;
   find("problem").textContent = problem;
@@ -183,7 +187,6 @@ form.addEventListener("submit", async (event) => {
 find("sign-out").addEventListener("click", async () => {
   disconnect();
   await call("DELETE", "session").catch(() => undefined);
-  terminal.reset();
   showSignIn();
 });
 servers.addEventListener("change", () => {

@@ -120,6 +120,7 @@ const admin = `
   database put FAMILY KEY SECRET
   database show [FAMILY [KEY]]
   devstate change DEVICE STATE
+  dialplan show globals
   pjsip set logger on|off
   pjsip set logger host ADDRESS
   presencestate change ENTITY STATE

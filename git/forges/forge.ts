@@ -35,8 +35,8 @@ export interface Forge {
   /** Closes one unmerged, with another text. */
   closePullRequest(number: number, text: PullRequestText): Promise<void>;
   /**
-   * Sees to it that there is one comment that begins with `marker`, a line that readers don't see
-   * (`<!-- asterisk-iac-plan -->`), and that it goes on with `text`, Markdown.
+   * Sees to it that there is one comment of the token's owner that begins with `marker`, a line that readers don't see
+   * (`<!-- asterisk-iac-plan -->`), and that it goes on with `text`, Markdown. Comments of others are left alone.
    */
   comment(number: number, marker: string, text: string): Promise<"Created" | "Updated" | "Unchanged">;
 }

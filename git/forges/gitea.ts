@@ -45,9 +45,12 @@ export function gitea(place: Place, token: () => Promise<string>): Forge {
     },
     async comment(number, marker, text) {
       const body = withMarker(marker, text);
+      const who = api.user.userGetCurrent();
+      const { id: own } = (await ask(name, "say whose the token is (read:user)", who)).data;
       const asked = api.repos.issueGetComments(owner, repo, number);
       const { data } = await ask(name, `list the comments of pull request ${number}`, asked);
-      const there = data.find((each) => each.body?.startsWith(marker));
+      // Anybody may write the marker, and change what stands in a comment of theirs afterwards.
+      const there = data.find((each) => each.body?.startsWith(marker) && each.user?.id === own);
       if (there?.body === body) return "Unchanged";
       const changed =
         there?.id === undefined

@@ -23,7 +23,7 @@ export function gitHub(place: Place, token: () => Promise<string>): Forge {
     // It would write to the console.
     log: { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined },
   });
-  const { pulls, issues } = octokit.rest;
+  const { pulls, issues, users } = octokit.rest;
   return {
     async newestPullRequest({ head, base }) {
       const query = { state: "all", sort: "created", direction: "desc", per_page: 1 } as const;
@@ -55,6 +55,9 @@ export function gitHub(place: Place, token: () => Promise<string>): Forge {
     },
     async comment(number, marker, text) {
       const body = withMarker(marker, text);
+      // The token of an app, of a workflow for one, is nobody's: what it writes is by a bot.
+      const isApp = (status: number) => (status === 403 ? "an app" : undefined);
+      const own = await ask(name, "say whose the token is", users.getAuthenticated(), isApp);
       const pages = octokit.paginate(issues.listComments, {
         owner,
         repo,
@@ -62,7 +65,11 @@ export function gitHub(place: Place, token: () => Promise<string>): Forge {
         per_page: 100,
       });
       const comments = await ask(name, `list the comments of pull request ${number}`, pages);
-      const there = comments.find((each) => each.body?.startsWith(marker));
+      // Anybody may write the marker, and change what stands in a comment of theirs afterwards.
+      const there = comments.find(
+        ({ body: said, user }) =>
+          said?.startsWith(marker) && (own === "an app" ? user?.type === "Bot" : user?.id === own.data.id),
+      );
       if (there?.body === body) return "Unchanged";
       const changed: Promise<unknown> =
         there === undefined

@@ -38,6 +38,8 @@ export interface KubernetesAPI {
 export interface APIServerOptions {
   /** The deadline of a request, ten seconds by default; streams have none. */
   readonly timeoutMs?: number;
+  /** Most connections at a time; what is asked beyond waits for one. Default: no limit. */
+  readonly connections?: number;
   /** Told of everything that is sent. */
   readonly onRequest?: (request: APIRequest) => void;
 }
@@ -50,6 +52,7 @@ export class APIServer implements KubernetesAPI {
   readonly #configuration: KubeConfig;
   readonly #url: string;
   readonly #timeoutMs: number;
+  readonly #mostConnections: number | null;
   readonly #onRequest: APIServerOptions["onRequest"];
   readonly #http = new IsomorphicFetchHttpLibrary();
   #connections: Promise<ReturnType<RequestContext["getDispatcher"]>> | undefined;
@@ -64,6 +67,7 @@ export class APIServer implements KubernetesAPI {
     this.#configuration = configuration;
     this.#url = cluster.server.replace(/\/+$/, "");
     this.#timeoutMs = options.timeoutMs ?? 10_000;
+    this.#mostConnections = options.connections ?? null;
     this.#onRequest = options.onRequest;
   }
 
@@ -131,7 +135,11 @@ export class APIServer implements KubernetesAPI {
     const cluster = this.#configuration.getCurrentCluster();
     const chosen = this.#configuration.createDispatcherOptions(cluster, options as AgentOptions);
     if (chosen.type !== "agent") return undefined;
-    return new Agent({ connect: chosen.connect as buildConnector.BuildOptions, allowH2: false });
+    return new Agent({
+      connect: chosen.connect as buildConnector.BuildOptions,
+      allowH2: false,
+      connections: this.#mostConnections,
+    });
   }
 
   /** Does what needs the connection; when that fails, the next request opens a new one. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { CallRecord } from "../../calls/call-record.ts";
 import { callRecord } from "../../calls/call-record.ts";
 import type { CallEvent } from "../../calls/observed-call.ts";
+import { endpointOf } from "../../calls/observed-call.ts";
 import { recordContext } from "../../calls/record-context.ts";
 import { parseTimestamp } from "../../calls/times.ts";
 import { CallTracker } from "../../calls/tracker.ts";
@@ -131,6 +132,36 @@ describe("twenty recorded calls", () => {
       if (!isShown && caller.presentation === "Unknown") expect(unknown).toContain("caller");
     }
   });
+});
+
+test("of an ISDN channel, which is named after its caller's number, the span alone is shown", () => {
+  const channel = { Channel: "DAHDI/i1/01701234567-1f", CallerIDNum: "01701234567", Exten: "030123456101" };
+  const ids = { Uniqueid: "1795342250.1", Linkedid: "1795342250.1" };
+  const [record] = recordsOf([
+    { Event: "Newchannel", Timestamp: "1795342250.1", ...channel, ...ids },
+    { Event: "Hangup", Timestamp: "1795342252.1", Cause: "16", ...channel, ...ids },
+  ]);
+  expect(record?.caller).toMatchObject({ endpoint: "DAHDI/i1", number: null, presentation: "Unknown" });
+  expect(JSON.stringify(record)).not.toContain("1701234567");
+});
+
+test.each([
+  ["PJSIP/carrier-0000001f", "PJSIP/carrier"],
+  ["IAX2/branch-9-4321", "IAX2/branch-9"],
+  ["DAHDI/i2/030123456-3", "DAHDI/i2"],
+  ["DAHDI/5-1", "DAHDI/5-1"],
+  ["Local/101@phones-00000002;2", "Local/101@phones"],
+])("the endpoint of %s is %s", (channel, endpoint) => {
+  expect(endpointOf(channel)).toBe(endpoint);
+});
+
+test("a channel that ends while it is asked what is up is not taken for up", () => {
+  const tracker = new CallTracker();
+  const of = (id: string): Fields => ({ Channel: `PJSIP/101-0000000${id}`, Uniqueid: `1795342250.${id}` });
+  tracker.observe(eventOf({ Event: "Hangup", Cause: "16", ...of("1") }), 1_795_342_260_000_000);
+  const rows = [of("1"), of("2")].map((fields) => eventOf({ Event: "Status", ...fields }));
+  tracker.resume(rows, { from: undefined, to: 1_795_342_260_000_000 }, new Set());
+  expect([...tracker.legsUp()]).toEqual(["1795342250.2"]);
 });
 
 describe("whatever the order", () => {

@@ -90,7 +90,7 @@ test("nothing of a file, a name or a message means anything outside of code", ()
     refusals: [{ code: "Conflict", message: hostile, hint: hostile }],
   } as const;
   const limits = [{ what: "Secrets", of: [hostile] }];
-  const offline = { base: "abc", modulesSeenAt: hostile, limits };
+  const offline = { base: "abc", head: undefined, modulesSeenAt: hostile, limits };
   const error = new AsteriskIacError("InvalidManifest", hostile, { hint: hostile, where: { file: hostile } });
   const shown = text({ ...one, offline }, { server: "pbx2", error });
   expect(shown).not.toMatch(/[\0-\x08\x0b-\x1f\u202e]/);

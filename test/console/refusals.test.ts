@@ -3,6 +3,7 @@ import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Role } from "../../core/judge/commands.ts";
+import { AsteriskIacError } from "../../core/errors.ts";
 import { useLab } from "../support/lab.ts";
 import { startTestedConsole, TestedBrowser } from "../support/web-console.ts";
 import type { TestedConsole } from "../support/web-console.ts";
@@ -210,8 +211,32 @@ describe("lines that a role may not run", () => {
   });
 });
 
+test("while the audit can't be written no line runs, and the console stays up", async () => {
+  let isFull = false;
+  const audit = {
+    write: () => {
+      if (isFull) throw new AsteriskIacError("WriteFailed", "the disk is full");
+    },
+  };
+  const other = await startTestedConsole(lab, await mkdtemp(join(directory, "full-")), { audit });
+  const browser = new TestedBrowser(other.web);
+  await browser.signIn(other.tokens, "admin");
+  const console = await browser.console();
+  expect(await console.line("database put full key 1")).toMatchObject({ outcome: "Answered" });
+  isFull = true;
+  const failed = { outcome: "Failed", text: "the disk is full" };
+  expect(await console.line("database put full key 2")).toMatchObject(failed);
+  expect(await console.line("!id")).toMatchObject(failed);
+  console.socket.send("{");
+  expect(await console.closed).toBe(4003);
+  isFull = false;
+  const again = await browser.console();
+  expect(await again.line("database get full key")).toMatchObject({ text: "Value: 1\n" });
+  await other.close();
+});
+
 test("a console at which nothing is typed is closed, and its person signed out", async () => {
-  const other = await startTestedConsole(lab, await mkdtemp(join(directory, "idle-")), { idleMs: 200 });
+  const other = await startTestedConsole(lab, await mkdtemp(join(directory, "idle-")), { idleMs: 1_000 });
   const browser = new TestedBrowser(other.web);
   await browser.signIn(other.tokens, "viewer");
   const console = await browser.console();

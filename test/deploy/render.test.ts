@@ -1,5 +1,6 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, relative } from "node:path";
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import { parse } from "yaml";
 import { kubernetesPrograms } from "../../lab/kubernetes/binaries.ts";
@@ -16,11 +17,15 @@ let kustomized: Manifest[];
 
 beforeAll(async () => {
   helm = await helmProgram();
-  const { kubectl } = await kubernetesPrograms(() => undefined);
-  const run = await runCommand([kubectl, "kustomize", join(root, "deploy")]);
-  if (run.code !== 0) throw new Error(run.stderr);
-  kustomized = manifestsOf(run.stdout);
+  kustomized = await kustomize(join(root, "deploy"));
 }, helmDeadlineMs);
+
+async function kustomize(directory: string): Promise<Manifest[]> {
+  const { kubectl } = await kubernetesPrograms(() => undefined);
+  const run = await runCommand([kubectl, "kustomize", directory]);
+  if (run.code !== 0) throw new Error(run.stderr);
+  return manifestsOf(run.stdout);
+}
 
 /** By kind and name, without what only one of the two ways to install adds. */
 function comparable(manifests: readonly Manifest[]): Record<string, unknown> {
@@ -60,6 +65,28 @@ test("the chart, as it comes, installs what the kustomize base does", async () =
   expect(comparable(charted)).toEqual(comparable(kustomized));
 });
 
+test("the chart's console is that of the kustomize component", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "asterisk-iac-overlay-"));
+  try {
+    const base = relative(await realpath(directory), join(root, "deploy"));
+    const url = "https://pbx.example.com/console/";
+    const operations = [
+      { op: "add", path: "/spec/template/spec/containers/0/args/-", value: `--console-url=${url}` },
+    ];
+    const overlay = {
+      resources: [base],
+      components: [join(base, "console")],
+      patches: [{ target: { kind: "Deployment" }, patch: JSON.stringify(operations) }],
+    };
+    await writeFile(join(directory, "kustomization.yaml"), JSON.stringify(overlay));
+    const component = comparable(await kustomize(directory));
+    const charted = await render(helm, { values: { console: { enabled: true, url } } });
+    expect(component).toEqual(comparable(manifestsOf(charted)));
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+});
+
 test("versions are those of the package", async () => {
   const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as { version: string };
   const { version: own, appVersion } = parse(await readFile(join(chart, "Chart.yaml"), "utf8")) as Record<
@@ -97,6 +124,10 @@ describe("the chart's values", () => {
       args: [
         "--git-cache=/var/cache/asterisk-iac",
         "--webhook-listen=0.0.0.0:9443",
+        "--console-listen=0.0.0.0:48443",
+        "--console-url=https://pbx.example.com/console/",
+        "--console-tls-cert=/etc/asterisk-iac/console-tls/tls.crt",
+        "--console-tls-key=/etc/asterisk-iac/console-tls/tls.key",
         "--namespace=default",
         "--concurrency=32",
       ],
@@ -104,11 +135,25 @@ describe("the chart's values", () => {
       env: allValues.extraEnv,
     });
     expect(JSON.stringify(spec.template.spec["volumes"])).toContain('"sizeLimit":"512Mi"');
+    expect(spec.template.spec["volumes"]).toContainEqual({
+      name: "console-tls",
+      secret: { secretName: "console-tls" },
+    });
+    expect(find(manifests, "Service", "console")).toMatchObject({
+      metadata: { annotations: allValues.console.service.annotations },
+      spec: { sessionAffinity: "ClientIP", ports: [{ port: 48443, targetPort: "console" }] },
+    });
     expect(find(manifests, "ServiceAccount").metadata).toMatchObject({
       name: "pbx-operator",
       annotations: { "example.com/role": "voice" },
     });
-    expect(manifests.filter(({ kind }) => kind === "ClusterRoleBinding")).toEqual([]);
+    expect(manifests.filter(({ kind }) => kind === "ClusterRoleBinding")).toMatchObject([
+      {
+        metadata: { name: "voice-operator-console" },
+        roleRef: { kind: "ClusterRole", name: "system:auth-delegator" },
+        subjects: [{ name: "pbx-operator", namespace: "asterisk-iac-system" }],
+      },
+    ]);
     expect(find(manifests, "RoleBinding", "voice-operator")).toMatchObject({
       metadata: { namespace: "default" },
       roleRef: { kind: "ClusterRole", name: find(manifests, "ClusterRole").metadata.name },
@@ -130,6 +175,7 @@ describe("the chart's values", () => {
       ingress: [
         { from: allValues.networkPolicy.metricsFrom },
         { from: allValues.webhook.from, ports: [{ port: 9443 }] },
+        { from: allValues.console.from, ports: [{ port: 48443 }] },
       ],
       egress: [
         {},
@@ -170,6 +216,8 @@ describe("the chart's values", () => {
     ["a value deeper down that is not known", { crds: { instal: false } }, /instal/],
     ["a text for a number", { replicas: "two" }, /replicas/],
     ["a port that is none", { networkPolicy: { sshPorts: [0] } }, /sshPorts/],
+    ["a console without its address", { console: { enabled: true } }, /console\.url/],
+    ["an address of the console without TLS", { console: { url: "http://pbx.example.com/" } }, /url/],
     ["a digest that is none", { image: { digest: "latest" } }, /digest/],
   ])("%s is refused", async (_, values, message) => {
     await expect(render(helm, { values })).rejects.toThrow(message);

@@ -133,6 +133,24 @@ describe("a source in a repository", () => {
     expect((await fresh.readKept(id, "a.conf")).toString()).toBe("one");
     await expect(fresh.readKept("HEAD", "a.conf")).rejects.toMatchObject({ code: "InvalidArgument" });
   });
+
+  test("a file's name that looks like git's own words about a commit is a file's name", async () => {
+    const clone = await remote.clone();
+    const name = "commit deadbeef 1";
+    await clone.push({ [name]: "one", "z.conf": "one" });
+    await clone.push({ [name]: "two", "z.conf": "two" });
+    const kept = await sourceOf("").listKept();
+    const id = ((await branch.repository.fetch("main")) ?? "").slice(0, 12);
+    expect(kept.map((each) => [each.id, each.path])).toEqual([
+      [id, name],
+      [id, "z.conf"],
+    ]);
+  });
+
+  test("records that somebody broke are named by the list of what was kept", async () => {
+    await (await remote.clone()).push({ "pbx1/.asterisk-iac/import.json": "<<<<<<< HEAD\n" });
+    await expect(sourceOf("pbx1").listKept()).rejects.toMatchObject({ code: "RecordInvalid" });
+  });
 });
 
 describe("pushes", () => {

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, test } from "@jest/globals";
 import type { Host } from "../../asterisk/host.ts";
@@ -148,6 +148,43 @@ describe("row 29: a watch that missed something (410)", () => {
     expect(await onPBX("asterisk", "-rx", "manager show user missed")).not.toContain("username: missed");
     expect(operator.errors.join()).toContain("too old resource version");
     expect(() => readFileSync(join(lab.servers[0]?.configDirectory ?? "", "missed.conf"))).toThrow();
+  });
+});
+
+describe("row 30: a cache that is behind", () => {
+  test.each([
+    ["a ConfFile", () => declare("; new\n")],
+    ["a Secret", () => team.patch("secrets", "door", { stringData: { pin: "new" } })],
+  ])("of %s: what it still has is not written", async (_, change) => {
+    let isDeaf = false;
+    const hears = Promise.withResolvers<undefined>();
+    const api: KubernetesAPI = {
+      request: (request) => lab.operatorAPI.request(request),
+      stream: async function* (request) {
+        for await (const event of lab.operatorAPI.stream(request)) {
+          if (isDeaf) await hears.promise;
+          yield event;
+        }
+      },
+    };
+    if (lab.cluster.caches.secrets.get("team/door") === undefined)
+      await team.createSecret("door", { pin: "old" });
+    else await team.patch("secrets", "door", { stringData: { pin: "old" } });
+    await declare("; @{secret:door/pin}\n");
+    const operator = await start({}, api);
+    await waitUntil(() => live() === "; old\n");
+    await team.isReady("files", "extra");
+    isDeaf = true;
+    await change();
+    writeFileSync(join(lab.servers[0]?.configDirectory ?? "", "extra.conf"), "; by hand\n");
+    await onPBX("asterisk", "-rx", "module reload res_rtp_asterisk");
+    await waitUntil(() => live() === "; old\n" || operator.errors.join().includes("ChangedMeanwhile"));
+    expect(live()).toBe("; by hand\n");
+    hears.resolve(undefined);
+    isDeaf = false;
+    // Both sides moved: what somebody wrote by hand is not lost.
+    await team.annotate("servers", "pbx1", { "asterisk-iac.dev/upload-requested-at": String(Math.random()) });
+    await waitUntil(() => live() === "; new\n");
   });
 });
 

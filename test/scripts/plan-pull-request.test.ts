@@ -105,11 +105,12 @@ describeGitea("a pull request at a real Gitea", () => {
     const [comment] = await comments(1);
     expect(comment?.body).toContain("1 of 1 server would change");
     expect(comment?.body).toContain("+timeout = 17");
-    await topic.push({ "pbx/queues.conf": `${queues}timeout = 18\n` });
+    const commit = await topic.push({ "pbx/queues.conf": `${queues}timeout = 18\n` });
     expect(await run("1")).toMatchObject({ code: 0 });
     const after = await comments(1);
     expect(after).toHaveLength(1);
     expect(after[0]?.body).toContain("+timeout = 18");
+    expect(after[0]?.body).toContain(`Planned of ${commit.slice(0, 12)} without the server`);
     expect(after[0]?.body).not.toContain("timeout = 17");
   }, 60_000);
 
@@ -148,6 +149,29 @@ describeGitea("a pull request at a real Gitea", () => {
     expect(await run(String(number))).toMatchObject({ code: 0 });
     expect((await comments(number))[0]?.body).toContain("+timeout = 19");
   }, 60_000);
+
+  test("without the history before it is told to fetch that", async () => {
+    const shallow = join(room, "shallow");
+    const url = `file://${checkout.directory}`;
+    await runCommand(["git", "clone", "--quiet", "--depth=1", "--branch=main", url, shallow], {});
+    await runCommand(["git", "-C", shallow, "checkout", "--quiet", "--orphan", "unrelated"], {});
+    const made = [
+      "-c",
+      "user.name=a",
+      "-c",
+      "user.email=a@example.com",
+      "commit",
+      "--quiet",
+      "-m",
+      "Unrelated",
+    ];
+    await runCommand(["git", "-C", shallow, ...made], {});
+    await runCommand(["git", "-C", shallow, "push", "--quiet", "origin", "HEAD:refs/pull/9/head"], {});
+    expect(await run("9", { CHECKOUT: shallow })).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("no commit before both main and the pull request"),
+    });
+  });
 
   test("with a number that is none is refused before anything runs", async () => {
     expect(await run("1; touch pwned")).toMatchObject({ code: 1, stderr: "PULL_REQUEST is not a number\n" });

@@ -40,7 +40,13 @@ interface StoredPullRequest {
   mergedAt: string | null;
   /** The last commit of its branch, as long as it is open. */
   sha: string;
-  readonly comments: { readonly id: number; body: string }[];
+  readonly comments: StoredComment[];
+}
+
+interface StoredComment {
+  readonly id: number;
+  body: string;
+  readonly user: { readonly id: number; readonly type: "Bot" | "User" };
 }
 
 interface Stored {
@@ -66,6 +72,10 @@ class Refusal extends Error {
 }
 
 const owner = "telephony";
+
+/** The tokens are those of workflows: what they write is by a bot, who can't ask who it is. */
+const bot = { id: 1, type: "Bot" } as const;
+const stranger = { id: 2, type: "User" } as const;
 
 /** A fake for the tests of the `describe` or file that calls it. */
 export function useFakeGitHub(server: GitServer): FakeGitHub {
@@ -125,6 +135,9 @@ function repositoryOf(
     read: (path, branch) => repository.read(path, branch),
     pullRequests: all,
     comments: async (number) => Promise.resolve(find(number).comments),
+    commentAsStranger: async (number, body) => {
+      await Promise.resolve(addComment(pullRequests, find(number), { body, user: stranger }));
+    },
     close: async (number) => {
       await all();
       find(number).isOpen = false;
@@ -193,6 +206,7 @@ async function answer(
     const body = await bodyOf(request);
     const url = new URL(request.url ?? "/", "http://127.0.0.1");
     const [, path = "", rest = ""] = /^(\/repos\/[^/]+\/[^/]+)(.*)$/.exec(url.pathname) ?? [];
+    if (url.pathname === "/user") throw new Refusal(403, "Resource not accessible by integration");
     const stored = repositories.get(path);
     const isKnown = request.headers.authorization === `Bearer ${stored?.repository.token}`;
     if (request.headers.authorization === undefined || stored === undefined)
@@ -233,10 +247,8 @@ async function route(
     case "GET issues/N/comments":
       return [200, page(found(pullRequest).comments, query)];
     case "POST issues/N/comments": {
-      const id = stored.pullRequests.flatMap(({ comments }) => comments).length + 1;
-      const comment = { id, body: body["body"] ?? "" };
-      found(pullRequest).comments.push(comment);
-      return [201, comment];
+      const comment = { body: body["body"] ?? "", user: bot };
+      return [201, addComment(stored.pullRequests, found(pullRequest), comment)];
     }
     case "PATCH issues/comments/N": {
       const all = stored.pullRequests.flatMap(({ comments }) => comments);
@@ -245,6 +257,16 @@ async function route(
     default:
       throw new Refusal(404, "Not Found");
   }
+}
+
+function addComment(
+  all: readonly StoredPullRequest[],
+  { comments }: StoredPullRequest,
+  said: Omit<StoredComment, "id">,
+): StoredComment {
+  const comment = { id: all.flatMap((each) => each.comments).length + 1, ...said };
+  comments.push(comment);
+  return comment;
 }
 
 function change(pullRequest: StoredPullRequest, asked: Record<string, string>): StoredPullRequest {

@@ -34,6 +34,8 @@ export interface ForgeRepository {
   pullRequests(): Promise<readonly APIPullRequest[]>;
   /** Those of a pull request, oldest first. */
   comments(number: number): Promise<readonly APIComment[]>;
+  /** As somebody else than the token's owner. */
+  commentAsStranger(number: number, body: string): Promise<void>;
   /** With a merge commit. */
   merge(number: number): Promise<void>;
   close(number: number): Promise<void>;

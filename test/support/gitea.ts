@@ -238,6 +238,10 @@ async function createRepository(running: Running, name: string, owner: GiteaUser
     api,
     pullRequests,
     comments: (number) => api("GET", `/issues/${number}/comments`),
+    commentAsStranger: async (number, body) => {
+      const { token } = await createUser(running, `stranger-of-${name}`);
+      await call(running, "POST", `/repos/${owner.name}/${name}/issues/${number}/comments`, { body }, token);
+    },
     deleteBranch: async (branch) => {
       await api("DELETE", `/branches/${encodeURIComponent(branch)}`);
       // It closes what was to be merged from it in the background.

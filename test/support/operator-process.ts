@@ -30,12 +30,14 @@ export interface OperatorProcessOptions {
   readonly gitCache?: string;
   /** `host:port` to receive webhooks on. */
   readonly webhook?: string;
+  /** `host:port` to serve the web console on. */
+  readonly console?: string;
   /** Where Node keeps what it compiled. */
   readonly compiled: string;
 }
 
 export function startOperatorProcess(options: OperatorProcessOptions): OperatorProcess {
-  const { kubeconfig, namespace, lease, killAt, report, gitCache, webhook, compiled } = options;
+  const { kubeconfig, namespace, lease, killAt, report, gitCache, webhook, console, compiled } = options;
   const child = spawn(
     process.execPath,
     [
@@ -44,6 +46,7 @@ export function startOperatorProcess(options: OperatorProcessOptions): OperatorP
       ...["--lease-namespace", operatorNamespace, "--lease", lease, "--lease-duration", "2s"],
       ...(gitCache === undefined ? [] : ["--git-cache", gitCache]),
       ...(webhook === undefined ? [] : ["--webhook-listen", webhook]),
+      ...(console === undefined ? [] : ["--console-listen", console]),
       ...["--metrics-port", "0", "--health-port", "0"],
     ],
     {

@@ -36,6 +36,10 @@ describe("roles", () => {
     ["manager show eventq", undefined],
     ["dialplan show", "operator"],
     ["dialplan show internal", "operator"],
+    // No context of that name, but Asterisk's own command: variables hold passwords.
+    ["dialplan show globals", "admin"],
+    ["dialplan show GLOBALS", "admin"],
+    ["dialplan show chanvar PJSIP/alice-00000001", undefined],
     ["core reload", "operator"],
     ["pjsip reload", "operator"],
     ["logger reload", "operator"],

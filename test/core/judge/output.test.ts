@@ -8,6 +8,7 @@ describe("output of a server", () => {
     ["the screen is not cleared", "a\x1b[2Jb\x1b[H", "ab"],
     ["the title is not set", "a\x1b]0;evil\x07b", "ab"],
     ["nor the clipboard", "a\x1b]52;c;ZXZpbA==\x1b\\b", "ab"],
+    ["a sequence that never ends hides no other line", "a\x1b]0;evil\nb", "a\nb"],
     ["no file is linked", "\x1b]8;;file:///etc/passwd\x1b\\x\x1b]8;;\x1b\\", "x"],
     ["nothing is asked of the terminal", "\x1b[6n\x1b[c\x1bZ\x1bP$qm\x1b\\", ""],
     ["a C1 control character is no way around", "\x9b2J\x9d0;evil\x07", "2J0;evil"],

@@ -99,11 +99,13 @@ function contract(createRepository: (name: string) => Promise<ForgeRepository>):
     await forge.openPullRequest(branches, text);
     const marker = "<!-- asterisk-iac-plan -->";
     await forge.comment(1, "<!-- another -->", `not at its beginning: ${marker}`);
+    const forged = `${marker}\nnothing changes`;
+    await repository.commentAsStranger(1, forged);
     expect(await forge.comment(1, marker, "the plan")).toBe("Created");
     expect(await forge.comment(1, marker, "the plan")).toBe("Unchanged");
     expect(await forge.comment(1, marker, "a new plan")).toBe("Updated");
     const ours = (await repository.comments(1)).filter(({ body }) => body.startsWith(marker));
-    expect(ours.map(({ body }) => body)).toEqual([`${marker}\na new plan`]);
+    expect(ours.map(({ body }) => body)).toEqual([forged, `${marker}\na new plan`]);
   });
 
   test("a wrong token is refused, and is in no error", async () => {
