@@ -11,6 +11,6 @@ export default {
   testEnvironment: "node",
   testTimeout: 60_000,
   // Most tests wait for servers, not for a processor.
-  maxWorkers: "100%",
+  maxWorkers: "150%",
   modulePathIgnorePatterns: ["<rootDir>/dist/"],
 };

@@ -3,6 +3,7 @@ import { benchConf } from "./conf.ts";
 import { benchConsole } from "./console.ts";
 import { benchEdit } from "./edit.ts";
 import { benchFleet, names as fleetNames } from "./fleet.ts";
+import { benchGit, gitLines } from "./git.ts";
 import { benchOperator, table, writesOf } from "./operator.ts";
 import { benchPass } from "./pass.ts";
 import { benchPulumi } from "./pulumi.ts";
@@ -81,6 +82,8 @@ for (const kind of [fleetNames.push, fleetNames.unchanged]) {
       console.log(`      20 servers, ${name}, in the same run: ${times(peer, mine)} as long`);
   }
 }
+
+for (const line of gitLines(await benchGit())) console.log(`      ${line}`);
 
 const pulumi = await benchPulumi();
 report(

@@ -1,5 +1,6 @@
 import { devNull } from "node:os";
 import { AsteriskIacError } from "../core/errors.ts";
+import { fileSelector } from "../core/resource/index.ts";
 import { directoryInRepository } from "../engine/git-source.ts";
 import { openFill } from "../engine/offline-fill.ts";
 import type { DeclaredState, OfflineInput } from "../engine/offline.ts";
@@ -93,6 +94,6 @@ async function declare(
   }
   const directory = directoryInRepository(name, git);
   const { fill, ...values } = await openFill({ server: name, git, files, directory }, store, secrets);
-  const source = new TreeSource(files, directory, fill);
+  const source = new TreeSource(files, directory, { fill, isSelected: fileSelector(resource.spec.files) });
   return { secrets, declaration: { ...declaration, source }, ...values };
 }

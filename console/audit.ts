@@ -27,21 +27,22 @@ export interface Audit {
 /** JSON lines, written before what they tell of goes on: to a file (0600) or a descriptor, by default standard error. */
 export function openAudit(file: string | number = 2): Audit {
   const destination = pino.destination({ dest: file, sync: true, mkdir: true, mode: 0o600 });
-  let broken: Error | undefined;
-  destination.on("error", (error: Error) => (broken = error));
+  const failures: Error[] = [];
+  destination.on("error", (error: Error) => failures.push(error));
   const logger = pino(
     { base: null, timestamp: pino.stdTimeFunctions.isoTime, messageKey: "message" },
     destination,
   );
   return {
     write: (entry) => {
-      // What could not be written comes first now.
-      broken = undefined;
+      // What could not be written before is written first.
+      failures.length = 0;
       logger.info({
         audit: "console",
         ...entry,
         ...(entry.line === undefined ? {} : { line: masked(entry.line) }),
       });
+      const [broken] = failures;
       if (broken === undefined) return;
       throw new AsteriskIacError("WriteFailed", `The audit can't be written: ${broken.message}.`, {
         hint: "Nothing runs at the console until it can.",

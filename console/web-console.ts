@@ -54,7 +54,11 @@ export async function startWebConsole(options: WebConsoleOptions): Promise<WebCo
   const { tls } = options;
   const handle = (request: IncomingMessage, response: ServerResponse): void =>
     void app.handle(request, response);
-  const server: Server = tls === undefined ? createServer(handle) : createTLSServer(contextOf(tls), handle);
+  // Who connects and says nothing is let go of: connections are counted.
+  const server: Server =
+    tls === undefined
+      ? createServer(handle)
+      : createTLSServer({ ...contextOf(tls), handshakeTimeout: 10_000 }, handle);
   server.requestTimeout = 10_000;
   server.headersTimeout = 10_000;
   server.maxConnections = 1_000;

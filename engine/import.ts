@@ -49,11 +49,28 @@ export async function importServer(
   if (before?.state === "Done" && options.again !== true) {
     return { alreadyDone: true, resumed: false, record: before, source: source.name };
   }
+  if (options.again !== true) refuseLostHistory(pass);
   const done = await source.exclusively(
     () => importInto(pass, options),
     (result) => importedMessage(result.record),
   );
   return { ...done, ...(source.revision === undefined ? {} : { revision: source.revision }) };
+}
+
+/**
+ * What was applied came from a commit, and now the branch is not there: it was deleted or renamed. Importing would begin it
+ * anew, without its history.
+ */
+function refuseLostHistory({ declaration: { source, name }, hostRecord }: Pass): void {
+  const applied = hostRecord?.revision;
+  if (applied === undefined || source.descendsFrom === undefined || source.revision !== undefined) return;
+  throw new AsteriskIacError(
+    "SourceUnavailable",
+    `${source.name} has no commit, and commit ${applied.slice(0, 12)} of it was applied to the server`,
+    {
+      hint: `Push the branch again, or mend source.git. To begin anew with what the server has: asteriskctl import --again ${name}`,
+    },
+  );
 }
 
 async function importInto(

@@ -1,4 +1,4 @@
-import { AsteriskIacError } from "../core/errors.ts";
+import { AsteriskIacError, messageOf } from "../core/errors.ts";
 import { isHidden } from "../core/paths.ts";
 import { contentHash } from "../core/record.ts";
 import type { KeptFile, RecordName, Source, SourceFile } from "../core/source.ts";
@@ -9,20 +9,29 @@ export type Fill = (path: string, bytes: Buffer) => Promise<Buffer>;
 
 type Contents = ReadonlyMap<string, Buffer | { readonly problem: string }>;
 
+/** How the files of a directory become those of a server. */
+export interface Filling {
+  readonly fill: Fill;
+  /** Whether a file counts: one that does not, and can't be filled in, has a problem; no more. */
+  readonly isSelected: (path: string) => boolean;
+}
+
+const asTheyAre: Filling = { fill: (_, bytes) => Promise.resolve(bytes), isSelected: () => true };
+
 /** A directory of a repository as a source that is only read. */
 export class TreeSource implements Source {
   readonly name: string;
   readonly #files: RepositoryFiles;
   readonly #directory: string;
-  readonly #fill: Fill;
+  readonly #filling: Filling;
   #contents: Promise<Contents> | undefined;
 
   /** @param directory the source's path in the repository; empty for its root */
-  constructor(files: RepositoryFiles, directory: string, fill: Fill = (_, bytes) => Promise.resolve(bytes)) {
+  constructor(files: RepositoryFiles, directory: string, filling = asTheyAre) {
     this.name = directory === "" ? files.name : `${directory} of ${files.name}`;
     this.#files = files;
     this.#directory = directory;
-    this.#fill = fill;
+    this.#filling = filling;
   }
 
   holds(): boolean {
@@ -47,7 +56,7 @@ export class TreeSource implements Source {
   /** What a file held before it was removed, where that is known. */
   async removed(path: string): Promise<Buffer | undefined> {
     const bytes = await this.#files.removed?.(this.#at(path));
-    return bytes === undefined ? undefined : this.#fill(path, bytes);
+    return bytes === undefined ? undefined : this.#filling.fill(path, bytes);
   }
 
   #read(): Promise<Contents> {
@@ -59,12 +68,20 @@ export class TreeSource implements Source {
     const paths = entries.flatMap(([path, entry]) => (entry === "file" ? [path] : []));
     const bytes = await this.#files.read(paths.map((path) => this.#at(path)));
     const filled = paths.map(
-      async (path) => [path, await this.#fill(path, bytes.get(this.#at(path)) ?? Buffer.alloc(0))] as const,
+      async (path) => [path, await this.#filled(path, bytes.get(this.#at(path)) ?? Buffer.alloc(0))] as const,
     );
     return new Map<string, Buffer | { readonly problem: string }>([
       ...entries.flatMap(([path, entry]) => (entry === "file" ? [] : [[path, entry] as const])),
       ...(await Promise.all(filled)),
     ]);
+  }
+
+  async #filled(path: string, bytes: Buffer): Promise<Buffer | { readonly problem: string }> {
+    const { fill, isSelected } = this.#filling;
+    return fill(path, bytes).catch((thrown: unknown) => {
+      if (isSelected(path)) throw thrown;
+      return { problem: `can't be filled in: ${messageOf(thrown)}` };
+    });
   }
 
   #at(path: string): string {

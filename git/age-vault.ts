@@ -8,7 +8,7 @@ import { comparePaths } from "../core/record.ts";
 import type { PreparedVault, SecretValues, Vault } from "./secrets.ts";
 
 /** The name of the vault's file in the folder of the server's records. */
-export const ageFile = "secrets.age";
+const ageFile = "secrets.age";
 
 /** The secret key that opens the vault, wherever the front keeps its secrets. */
 export interface AgeIdentity {

@@ -83,9 +83,13 @@ export class FilledFiles {
     throw new AsteriskIacError("SourceUnavailable", `${path} ${problem ?? "is not in the repository"}`);
   }
 
-  /** Bytes of git as the server is to have them. Throws as `putInSecrets` does. */
+  /** Bytes of git as the server is to have them. Throws as `putInSecrets` does, and for a reference that nothing fills in. */
   async fill(path: string, bytes: Buffer): Promise<Buffer> {
-    if (this.#vault === undefined || !bytes.includes("@{secret:")) return bytes;
+    if (!bytes.includes("@{secret:")) return bytes;
+    if (this.#vault === undefined) {
+      refuseReferences(path, bytes);
+      return bytes;
+    }
     return putInSecrets(path, bytes, this.#vault, this.#values, await this.#foreign(path, bytes));
   }
 
@@ -173,6 +177,17 @@ export class FilledFiles {
     this.#secrets.set(name, asked);
     return asked;
   }
+}
+
+/** Without a vault a reference would reach Asterisk as the password itself. */
+function refuseReferences(path: string, bytes: Buffer): void {
+  const [first] = secretReferences(bytes.toString("latin1"), path);
+  if (first === undefined) return;
+  throw new AsteriskIacError(
+    "SecretMissing",
+    `${path} refers to the secret ${first.name}, key ${first.key}, and \`secrets: Plain\` fills in nothing`,
+    { hint: "Set source.git.secrets back to Age or Secret, or put the value into the file." },
+  );
 }
 
 function vaultFile(snapshot: GitSnapshot, { file }: Vault): Buffer | undefined {

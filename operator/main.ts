@@ -9,6 +9,7 @@ import type { Logger } from "pino";
 import type { AsteriskIacError } from "../core/errors.ts";
 import { duration, milliseconds } from "../core/resource/duration.ts";
 import { GitSources } from "../engine/git-source.ts";
+import { openAudit } from "../console/audit.ts";
 import { isConsoleDisabled } from "../engine/console-session.ts";
 import { clusterOf } from "./cluster.ts";
 import { startConsoleService } from "./console-service.ts";
@@ -203,6 +204,7 @@ async function consoleService(
   const api = new APIServer(kubeConfig(kubeconfig), { onRequest: metrics.requested, connections: 16 });
   const service = await startConsoleService({
     ...{ api, servers, ...listen, url: consoleUrl },
+    audit: openAudit(process.stdout.fd),
     ...{ certificateFile: consoleTlsCert, keyFile: consoleTlsKey },
     onError: (error) => log.warn({ code: error.code }, error.message),
   });

@@ -181,6 +181,16 @@ describe("ToAsterisk", () => {
     expect(readFileSync(live("pbx1", "queues.conf"), "utf8")).toContain("ringall");
   });
 
+  test("a branch that is gone is not begun anew", async () => {
+    const head = (await remote.head()) ?? "";
+    await git(remote.directory, "update-ref", "-d", "refs/heads/main");
+    const refused = await run(["-f", manifests(), "import", "pbx1"]);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("Push the branch again") });
+    expect(await remote.head()).toBeUndefined();
+    await git(remote.directory, "update-ref", "refs/heads/main", head);
+    expect(await apply("pbx1")).toMatchObject({ outcome: "NothingToDo" });
+  });
+
   test("both sides changed: a conflict, and nothing is written on either (row 4)", async () => {
     const own = await person.push({
       "pbx1/queues.conf": `${readFileSync(join(person.directory, "pbx1/queues.conf"), "utf8")}; theirs\n`,

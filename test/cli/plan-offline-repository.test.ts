@@ -180,6 +180,14 @@ describe("secrets in git", () => {
     expect(JSON.stringify(planned)).not.toContain("in-the-clear-0815");
   });
 
+  test("a file that does not count may hold anything, and one that counts no broken reference", async () => {
+    put("pbx/README.md", "Write `@{secret:NAME}` in the place of a password.\n");
+    put("pbx/queues.conf", `${queues}timeout = 5\n`);
+    expect((await plan()).changes.map(({ path }) => path)).toEqual(["queues.conf"]);
+    put("pbx/queues.conf", `${queues}timeout = @{secret:NAME}\n`);
+    expect((await plan()).error).toMatchObject({ code: "ConfInvalid" });
+  });
+
   test("another value is told, and which only with the key", async () => {
     await seal("another-secret-of-alice");
     const without = await plan();

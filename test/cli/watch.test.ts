@@ -16,6 +16,11 @@ beforeAll(async () => {
   expect((await asteriskctl(["-f", manifests(), "import"])).code).toBe(0);
 });
 
+test("an interval that no timer takes is refused", async () => {
+  const { code, stderr } = await asteriskctl(["-f", manifests(), "watch", "--interval", "1000h"]);
+  expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining("to a day") });
+});
+
 /** Runs `watch` while `work` goes on, then ends it as a service manager would. */
 async function watching(
   args: readonly string[],

@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterEach, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { join } from "node:path";
 import { contextOf } from "../../cli/context.ts";
 import { privilegedCommands, roles } from "../../core/judge/commands.ts";
@@ -14,11 +14,11 @@ const lab = useLab();
 const consoles: ServerConsole[] = [];
 const policy = { privilegedCommands: [], redirectContexts: [], queueInterfaces: [] };
 
-async function newConsole(): Promise<ServerConsole> {
+async function newConsole(options: { readonly restMs?: number } = {}): Promise<ServerConsole> {
   const context = await contextOf({ filename: [join(lab.directory, "manifests.yaml")], output: "text" }, []);
   const [server] = context.servers;
   if (server === undefined) throw new Error("the lab declares no server");
-  const console = new ServerConsole(server, context.secrets);
+  const console = new ServerConsole(server, context.secrets, options);
   consoles.push(console);
   return console;
 }
@@ -108,6 +108,13 @@ describe("every command that a live Asterisk 22 lists", () => {
   });
 });
 
+test("what would not be seen as it stands is no completion", async () => {
+  const console = await newConsole();
+  const output = Buffer.from("a a\u009b2J a\u202eb a\x1b[31m alice _EOF_");
+  jest.spyOn(console, "run").mockResolvedValue({ output, omitted: 0 });
+  expect(await console.complete("admin", "database get trunks a", "a")).toEqual(["alice"]);
+});
+
 describe("many people at one server", () => {
   test("share one connection for the log and a few for commands, and each sees the level that it wants", async () => {
     const console = await newConsole();
@@ -141,6 +148,22 @@ describe("many people at one server", () => {
     for (const session of sessions) session.close();
     await until(async () => (await countOnServer("perl -e")) <= 4);
   }, 30_000);
+
+  test("when the last has gone nothing stays open, and the next is served all the same", async () => {
+    const console = await newConsole({ restMs: 50 });
+    for (let visit = 1; visit <= 2; visit += 1) {
+      const states: boolean[] = [];
+      const session = new ConsoleSession(console, {
+        ...{ role: "viewer", policy },
+        log: { onText: () => undefined, onState: (state) => states.push(state.connected) },
+      });
+      await until(() => states.includes(true));
+      expect(await session.line("core show version")).toMatchObject({ outcome: "Answered" });
+      expect(await countOnServer("perl -e")).toBeGreaterThan(0);
+      session.close();
+      await until(async () => (await countOnServer("perl -e")) === 0);
+    }
+  });
 
   test("a restart of Asterisk in the middle: the command fails, all else goes on", async () => {
     const console = await newConsole();

@@ -83,6 +83,15 @@ describe("a source in a repository", () => {
     await fsck(remote.directory);
   });
 
+  test("without a vault a reference is refused: Asterisk would take it for the password", async () => {
+    const person = await remote.clone();
+    await person.push({ "pbx7/a.conf": "[a]\nsecret = @{secret:pbx7-secrets/a.conf..a..secret}\n" });
+    await expect(sourceOf("pbx7").list()).rejects.toMatchObject({
+      code: "SecretMissing",
+      message: expect.stringContaining("secrets: Plain"),
+    });
+  });
+
   test("what is not as expected is left; nothing takes the place of a directory, and no hidden name is written", async () => {
     await (await remote.clone()).push({ "pbx1/d/a.conf": "a", "pbx1/b.conf": "b" });
     const source = sourceOf("pbx1");

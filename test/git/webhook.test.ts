@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { sign } from "@octokit/webhooks-methods";
+import { once } from "node:events";
 import { connect } from "node:net";
 import { request } from "node:https";
 import { receiveWebhooks, type IsMeant, type WebhookReceiver } from "../../git/webhook.ts";
@@ -153,6 +154,13 @@ test("an address that is taken is named", async () => {
     message: expect.stringContaining(String(port)),
   });
 });
+
+test("a request that is never finished keeps no place for long", async () => {
+  const socket = connect(Number(new URL(receiver.url).port), "127.0.0.1").resume();
+  const closed = once(socket, "close");
+  socket.write("POST /webhook HTTP/1.1\r\nHost");
+  await closed;
+}, 12_000);
 
 test("over HTTPS with a certificate of its own", async () => {
   const authority = await Authority.create(temporaryDirectory(), "authority");

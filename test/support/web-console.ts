@@ -73,11 +73,11 @@ export interface Answered {
 
 /** A browser without a page: requests and WebSockets with whatever headers a test wants. */
 export class TestedBrowser {
-  readonly #web: WebConsole;
+  readonly #web: Pick<WebConsole, "port" | "url">;
   cookie: string | undefined;
   origin: string | undefined;
 
-  constructor(web: WebConsole) {
+  constructor(web: Pick<WebConsole, "port" | "url">) {
     this.#web = web;
     this.origin = new URL(web.url).origin;
   }
