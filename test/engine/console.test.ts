@@ -176,8 +176,13 @@ describe("many people at one server", () => {
     });
     await until(() => states.includes(true));
     expect(await session.line("core restart now")).toMatchObject({ outcome: "Failed" });
-    await until(() => plain(log).includes("Asterisk Ready."));
+    await until(() => states.length === 3);
     expect(states).toEqual([true, false, true]);
+    log = "";
+    await until(async () => {
+      await onlyServer(lab).run(["asterisk", "-rx", "dialplan reload"]);
+      return plain(log).includes("Including switch");
+    });
     expect(await session.line("core show version")).toMatchObject({ outcome: "Answered" });
     session.close();
   }, 30_000);

@@ -7,6 +7,7 @@ import type { Host, ScriptResult } from "../../asterisk/host.ts";
 import { LISTING_SCRIPT, READ_APART_SCRIPT, READ_JOINED_SCRIPT } from "../../asterisk/listing-script.ts";
 import { STATE_SCRIPT } from "../../asterisk/transaction-scripts.ts";
 import { WRITABLE_SCRIPT } from "../../asterisk/writable.ts";
+import { generateKeyPair } from "../../lab/keys.ts";
 import { FakeAMI } from "./fake-ami.ts";
 
 /** A script as `compile` of asterisk/shell.ts put it on the wire. */
@@ -46,7 +47,7 @@ export class FakePBXes {
   /** @param model a server that answers for all of them */
   constructor(model: Host) {
     this.#model = model;
-    const { private: privateKey, public: publicKey } = ssh2.utils.generateKeyPairSync("ed25519");
+    const { privateKey, publicKey } = generateKeyPair("fake");
     this.#hostKey = publicKey.split(" ").slice(0, 2).join(" ");
     this.#server = new ssh2.Server({ hostKeys: [privateKey] }, (connection) => this.#serve(connection));
   }
