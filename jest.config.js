@@ -1,3 +1,5 @@
+import { availableParallelism } from "node:os";
+
 /** @type {import("jest").Config} */
 export default {
   testMatch: ["**/test/**/*.test.ts"],
@@ -11,6 +13,6 @@ export default {
   testEnvironment: "node",
   testTimeout: 60_000,
   // Most tests wait for servers, not for a processor.
-  maxWorkers: "150%",
+  maxWorkers: Math.ceil(availableParallelism() * 1.5),
   modulePathIgnorePatterns: ["<rootDir>/dist/"],
 };
