@@ -12,6 +12,7 @@ import { amiOf, sshOf } from "../support/lab-connections.ts";
 const actions: Readonly<Record<string, (ami: AMISession) => Promise<unknown>>> = {
   CoreSettings: (ami) => ami.action("CoreSettings"),
   CoreStatus: (ami) => ami.action("CoreStatus"),
+  CoreShowChannels: (ami) => ami.list("CoreShowChannels"),
   Reload: (ami) => askReload(ami, "logger", 10_000),
   PJSIPShowEndpoints: (ami) => ami.list("PJSIPShowEndpoints"),
   PJSIPShowAors: (ami) => ami.list("PJSIPShowAors"),
@@ -120,6 +121,8 @@ test("every action in the source is in the tests here and in the docs, and no ot
   const found = new Set<string>();
   for (const folder of ["asterisk", "engine", "cli"]) {
     for await (const path of glob(`${folder}/**/*.ts`)) {
+      // Calls are read by an account of their own.
+      if (path.startsWith("engine/calls/")) continue;
       const text = await readFile(path, "utf8");
       for (const [, name] of text.matchAll(/\.(?:action|send|list)\(\s*"([A-Z]\w+)"/g)) {
         if (name !== undefined) found.add(name);
