@@ -1,5 +1,4 @@
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import type { ChildProcess } from "node:child_process";
 import { appendFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
@@ -8,7 +7,7 @@ import type { Allowance } from "../../core/guard.ts";
 import type { ApplyResult } from "../../engine/apply.ts";
 import { applyServer } from "../../engine/apply.ts";
 import { SeenServers, withPass } from "../../engine/pass.ts";
-import { asteriskctl, type Run, type RunOptions } from "../support/asteriskctl.ts";
+import { asteriskctl, whileRunning, type Run, type RunOptions } from "../support/asteriskctl.ts";
 import { gitManifests } from "../support/git-lab.ts";
 import { git, useGitServer, type GitClone, type GitRepository } from "../support/git-server.ts";
 import { useLab } from "../support/lab.ts";
@@ -23,8 +22,9 @@ const live = (name: string, path: string): string =>
   join(lab.directory, "servers", name, "etc/asterisk", path);
 
 /** The command line, with a cache of the lab's own. */
+const cache = (): Record<string, string> => ({ XDG_CACHE_HOME: join(lab.directory, "cache") });
 const run = (args: readonly string[], options: RunOptions = {}): Promise<Run> =>
-  asteriskctl(args, { ...options, env: { XDG_CACHE_HOME: join(lab.directory, "cache"), ...options.env } });
+  asteriskctl(args, { ...options, env: { ...cache(), ...options.env } });
 
 async function runJSON<T>(args: readonly string[]): Promise<T & { readonly code: number | null }> {
   const { code, stdout, stderr } = await run(["--output", "json", ...args]);
@@ -41,27 +41,9 @@ async function apply(name: string, ...allow: Allowance[]): Promise<ApplyResult> 
   return withPass(declaration, secrets, options, (pass) => applyServer(pass, { allow: new Set(allow) }));
 }
 
-/** Runs `watch` while `work` goes on, then ends it as a service manager would. */
-async function watching(
-  args: readonly string[],
-  work: (output: () => string) => Promise<void>,
-): Promise<Run> {
-  let child: ChildProcess | undefined;
-  let printed = "";
-  const done = run(args, {
-    onStart: (started) => {
-      child = started;
-      for (const stream of [started.stdout, started.stderr])
-        stream?.on("data", (text: Buffer | string) => (printed += text.toString()));
-    },
-  });
-  try {
-    await work(() => printed);
-  } finally {
-    child?.kill("SIGTERM");
-  }
-  return done;
-}
+/** Runs `watch` while `work` goes on. */
+const watching = (args: readonly string[], work: (output: () => string) => Promise<void>): Promise<Run> =>
+  whileRunning(["-f", manifests(), "watch", ...args], { env: cache() }, work);
 
 const onAsterisk = async (at: number, command: string): Promise<string> =>
   (await lab.servers[at]?.run(["asterisk", "-rx", command]))?.stdout ?? "";
@@ -135,7 +117,7 @@ describe("import", () => {
 
 describe("ToAsterisk", () => {
   test("a change that is merged is live and verified within the repository's interval", async () => {
-    await watching(["-f", manifests(), "watch", "--interval", "1h", "pbx1"], async (output) => {
+    await watching(["--interval", "1h", "pbx1"], async (output) => {
       await until(() => output().includes("nothing to do"), deadlineMs);
       await person.pull();
       const queues = readFileSync(join(person.directory, "pbx1/queues.conf"), "utf8");
@@ -216,7 +198,7 @@ describe("ToAsterisk", () => {
 
 describe("FromAsterisk", () => {
   test("a change on the server becomes a commit that says what it is, and does not come back", async () => {
-    await watching(["-f", manifests(), "watch", "--interval", "1s", "pbx2"], async (output) => {
+    await watching(["--interval", "1s", "pbx2"], async (output) => {
       await until(() => output().includes("nothing to do"), deadlineMs);
       const before = await remote.head();
       appendFileSync(live("pbx2", "queues.conf"), "\n[support]\nstrategy = ringall\n");

@@ -1,41 +1,30 @@
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import { createHmac } from "node:crypto";
-import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { asteriskctl, type Run } from "../support/asteriskctl.ts";
+import { asteriskctl, whileRunning, type Run, type RunOptions } from "../support/asteriskctl.ts";
 import { gitManifests } from "../support/git-lab.ts";
 import type { GitClone } from "../support/git-server.ts";
 import { describeGitea, useGitea, type GiteaRepository } from "../support/gitea.ts";
 import { useLab, type Lab } from "../support/lab.ts";
 import { until } from "../support/until.ts";
 
-/** Runs the command line, with a cache of the lab's own. */
-function run(lab: Lab, args: readonly string[], onStart?: (child: ChildProcess) => void): Promise<Run> {
-  const env = { XDG_CACHE_HOME: join(lab.directory, "cache") };
-  return asteriskctl(["-f", join(lab.directory, "git.yaml"), ...args], onStart ? { env, onStart } : { env });
-}
+/** The lab's manifests, and a cache of its own. */
+const onGit = (lab: Lab, args: readonly string[]): string[] => [
+  "-f",
+  join(lab.directory, "git.yaml"),
+  ...args,
+];
+const options = (lab: Lab): RunOptions => ({ env: { XDG_CACHE_HOME: join(lab.directory, "cache") } });
 
-/** Runs `watch` while `work` goes on, then ends it as a service manager would. */
-async function watching(
+const run = (lab: Lab, args: readonly string[]): Promise<Run> => asteriskctl(onGit(lab, args), options(lab));
+
+/** Runs `watch` while `work` goes on. */
+const watching = (
   lab: Lab,
   args: readonly string[],
   work: (output: () => string) => Promise<void>,
-): Promise<Run> {
-  let child: ChildProcess | undefined;
-  let printed = "";
-  const done = run(lab, ["watch", ...args], (started) => {
-    child = started;
-    for (const stream of [started.stdout, started.stderr])
-      stream?.on("data", (text: Buffer | string) => (printed += text.toString()));
-  });
-  try {
-    await work(() => printed);
-  } finally {
-    child?.kill("SIGTERM");
-  }
-  return done;
-}
+): Promise<Run> => whileRunning(onGit(lab, ["watch", ...args]), options(lab), work);
 
 /** Beside other tests each step takes its time: Gitea runs programs of its own for each push. */
 const eventually = (condition: () => boolean): Promise<void> => until(condition, 45_000);

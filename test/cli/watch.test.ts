@@ -1,8 +1,7 @@
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import type { ChildProcess } from "node:child_process";
 import { appendFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { asteriskctl, asteriskctlJSON } from "../support/asteriskctl.ts";
+import { asteriskctl, asteriskctlJSON, whileRunning, type Run } from "../support/asteriskctl.ts";
 import { useLab } from "../support/lab.ts";
 import { until } from "../support/until.ts";
 
@@ -21,27 +20,9 @@ test("an interval that no timer takes is refused", async () => {
   expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining("to a day") });
 });
 
-/** Runs `watch` while `work` goes on, then ends it as a service manager would. */
-async function watching(
-  args: readonly string[],
-  work: (output: () => string) => Promise<void>,
-): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  let child: ChildProcess | undefined;
-  let printed = "";
-  const run = asteriskctl(["-f", manifests(), "watch", ...args], {
-    onStart: (started) => {
-      child = started;
-      started.stdout?.on("data", (text: Buffer | string) => (printed += text.toString()));
-      started.stderr?.on("data", (text: Buffer | string) => (printed += text.toString()));
-    },
-  });
-  try {
-    await work(() => printed);
-  } finally {
-    child?.kill("SIGTERM");
-  }
-  return run;
-}
+/** Runs `watch` while `work` goes on. */
+const watching = (args: readonly string[], work: (output: () => string) => Promise<void>): Promise<Run> =>
+  whileRunning(["-f", manifests(), "watch", ...args], {}, work);
 
 describe("watch", () => {
   test("applies what changes in the source, corrects what changes on the server, and ends with SIGTERM", async () => {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { secretsAPI } from "../../operator/cluster.ts";
 import { ImportSecret } from "../../operator/import-secret.ts";
 import type { APIRequest, KubernetesAPI } from "../../operator/runtime/index.ts";
+import { outputOf } from "../support/lab.ts";
 import {
   Namespace,
   conditionOf,
@@ -22,8 +23,7 @@ const requests: APIRequest[] = [];
 
 const file = (path: string): string => join(lab.servers[0]?.configDirectory ?? "", path);
 const live = (path: string): string => readFileSync(file(path), "latin1");
-const onPBX = async (...command: string[]): Promise<string> =>
-  (await lab.servers[0]?.run(command))?.stdout.toString() ?? "";
+const onPBX = (...command: string[]): Promise<string> => outputOf(lab.servers[0], ...command);
 /** A reload of a module that no file of ours is read by: all that it does is to tell. */
 const reloadSomething = (): Promise<string> => onPBX("asterisk", "-rx", "module reload res_rtp_asterisk");
 

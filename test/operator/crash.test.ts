@@ -6,6 +6,7 @@ import { AsteriskIacError } from "../../core/errors.ts";
 import { openSession } from "../../engine/session.ts";
 import type { KubernetesAPI } from "../../operator/runtime/index.ts";
 import { generationOf } from "../support/host-record.ts";
+import { outputOf } from "../support/lab.ts";
 import {
   Namespace,
   conditionOf,
@@ -26,8 +27,8 @@ const live = (index: number, path: string): string => {
     return "nothing";
   }
 };
-const onPBX = async (index: number, ...command: string[]): Promise<string> =>
-  (await lab.servers[index]?.run(command))?.stdout.toString() ?? "";
+const onPBX = (index: number, ...command: string[]): Promise<string> =>
+  outputOf(lab.servers[index], ...command);
 const partBytes = 30_000;
 /** Of the steps each so many-th is one to stop at; an odd number stops before and after them by turns. */
 const stride = Number(process.env["STOP_STRIDE"] ?? 3);

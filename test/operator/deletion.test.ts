@@ -5,6 +5,7 @@ import { AsteriskIacError } from "../../core/errors.ts";
 import { openSession, type ServerSession } from "../../engine/session.ts";
 import type { KubernetesAPI } from "../../operator/runtime/index.ts";
 import { snapshot } from "../support/configuration-snapshot.ts";
+import { outputOf } from "../support/lab.ts";
 import {
   Namespace,
   conditionOf,
@@ -27,8 +28,7 @@ const sessions = new Set<ServerSession>();
 
 const directory = (): string => lab.servers[0]?.configDirectory ?? "";
 const live = (path: string): string => readFileSync(join(directory(), path), "latin1");
-const onPBX = async (...command: string[]): Promise<string> =>
-  (await lab.servers[0]?.run(command))?.stdout.toString() ?? "";
+const onPBX = (...command: string[]): Promise<string> => outputOf(lab.servers[0], ...command);
 const kept = (): string => `kept-${namespaces}.conf`;
 
 async function start(settings: OperatorSettings = {}, api = lab.operatorAPI): Promise<void> {

@@ -6,7 +6,7 @@ import { parseAllDocuments } from "yaml";
 import { writeResources } from "../../lab/kubernetes/resources.ts";
 import { snapshot } from "../support/configuration-snapshot.ts";
 import { messageOf } from "../../core/errors.ts";
-import { useLab, type LabServer } from "../support/lab.ts";
+import { outputOf, useLab, type LabServer } from "../support/lab.ts";
 import { operatorRequests } from "../support/operator-account.ts";
 import { startOperatorProcess, type OperatorProcess } from "../support/operator-process.ts";
 import { Namespace, useOperatorLab, waitUntil, type Manifest } from "../support/operator.ts";
@@ -17,8 +17,6 @@ const freepbx = useLab({ freepbx: true });
 let team: Namespace;
 let operator: OperatorProcess;
 
-const onPBX = async (server: LabServer | undefined, ...command: string[]): Promise<string> =>
-  (await server?.run(command))?.stdout.toString() ?? "";
 const kubectl = (...args: string[]): Promise<string> => lab.kubernetes.kubectl(["-n", namespace, ...args]);
 const manifestsIn = (yaml: string): Manifest[] =>
   parseAllDocuments(yaml).map((document) => document.toJS() as Manifest);
@@ -79,7 +77,7 @@ afterAll(async () => {
 });
 
 describe("company.yaml", () => {
-  const pbx = (command: string): Promise<string> => onPBX(lab.servers[0], "asterisk", "-rx", command);
+  const pbx = (command: string): Promise<string> => outputOf(lab.servers[0], "asterisk", "-rx", command);
 
   test("is live as it stands there, with `kubectl apply` and `kubectl wait`", async () => {
     await team.createSecret("phones", {
@@ -120,8 +118,10 @@ describe("freepbx.yaml", () => {
     const before = await snapshot(server()?.configDirectory ?? "");
     await applyExample("freepbx.yaml", freepbx.directory);
     await areReady("asteriskserver/freepbx", "conffile/door-opener", "amiaccount/callcenter");
-    expect(await onPBX(server(), "asterisk", "-rx", "dialplan show from-internal-custom")).toContain("*77");
-    expect(await onPBX(server(), "asterisk", "-rx", "manager show user callcenter")).toContain(
+    expect(await outputOf(server(), "asterisk", "-rx", "dialplan show from-internal-custom")).toContain(
+      "*77",
+    );
+    expect(await outputOf(server(), "asterisk", "-rx", "manager show user callcenter")).toContain(
       "username: callcenter",
     );
     const now = await snapshot(server()?.configDirectory ?? "");
@@ -137,7 +137,7 @@ describe("freepbx.yaml", () => {
     const path = file("queues_additional.conf");
     writeFileSync(path, `${readFileSync(path, "latin1")}; written by FreePBX\n`);
     chownSync(path, uid, gid);
-    await onPBX(server(), "asterisk", "-rx", "module reload res_rtp_asterisk");
+    await outputOf(server(), "asterisk", "-rx", "module reload res_rtp_asterisk");
     await waitUntil(async () => (await version()) !== before);
   });
 });

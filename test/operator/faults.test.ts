@@ -6,6 +6,7 @@ import { COMMIT_SCRIPT, STAGE_SCRIPT } from "../../asterisk/transaction-scripts.
 import { AsteriskIacError } from "../../core/errors.ts";
 import { openSession } from "../../engine/session.ts";
 import type { KubernetesAPI } from "../../operator/runtime/index.ts";
+import { outputOf } from "../support/lab.ts";
 import {
   Namespace,
   conditionOf,
@@ -24,8 +25,7 @@ let team: Namespace;
 const running: RunningOperator[] = [];
 
 const live = (): string => readFileSync(join(lab.servers[0]?.configDirectory ?? "", "extra.conf"), "latin1");
-const onPBX = async (...command: string[]): Promise<string> =>
-  (await lab.servers[0]?.run(command))?.stdout.toString() ?? "";
+const onPBX = (...command: string[]): Promise<string> => outputOf(lab.servers[0], ...command);
 const generation = () => generationOf(lab.servers[0]);
 const declare = (content: string) => team.patch("files", "extra", { spec: { content } });
 

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { outputOf } from "../support/lab.ts";
 import {
   Namespace,
   conditionOf,
@@ -25,8 +26,8 @@ let operator: RunningOperator;
 
 const nameOf = (index: number): string => lab.servers[index]?.name ?? "";
 const file = (index: number): string => join(lab.servers[index]?.configDirectory ?? "", "fleet.conf");
-const onPBX = async (index: number, ...command: string[]): Promise<string> =>
-  (await lab.servers[index]?.run(command))?.stdout.toString() ?? "";
+const onPBX = (index: number, ...command: string[]): Promise<string> =>
+  outputOf(lab.servers[index], ...command);
 
 /** A server as it is reached through its proxy; AMI goes through SSH. */
 function through(index: number): Manifest[] {

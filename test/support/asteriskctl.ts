@@ -34,6 +34,30 @@ export async function asteriskctl(args: readonly string[], options: RunOptions =
   return { code: await promise, ...output };
 }
 
+/** Runs it while `work` goes on with what it has printed so far, then ends it as a service manager would. */
+export async function whileRunning(
+  args: readonly string[],
+  options: Omit<RunOptions, "onStart">,
+  work: (output: () => string) => Promise<void>,
+): Promise<Run> {
+  let child: ReturnType<typeof spawn> | undefined;
+  let printed = "";
+  const done = asteriskctl(args, {
+    ...options,
+    onStart: (started) => {
+      child = started;
+      for (const stream of [started.stdout, started.stderr])
+        stream?.on("data", (text: Buffer | string) => (printed += text.toString()));
+    },
+  });
+  try {
+    await work(() => printed);
+  } finally {
+    child?.kill("SIGTERM");
+  }
+  return done;
+}
+
 /** Runs it with `--output json` and gives the document. */
 export async function asteriskctlJSON<T>(args: readonly string[], options: RunOptions = {}): Promise<T> {
   const run = await asteriskctl(["--output", "json", ...args], options);

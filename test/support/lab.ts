@@ -20,6 +20,11 @@ export interface UseLabOptions {
   readonly freepbx?: boolean;
 }
 
+/** What a command prints on a server, as root. */
+export async function outputOf(server: LabServer | undefined, ...command: string[]): Promise<string> {
+  return (await server?.run(command))?.stdout.toString() ?? "";
+}
+
 /** The first lab of a machine makes its root tree: half a minute, and more beside other tests. */
 const upDeadlineMs = 600_000;
 
