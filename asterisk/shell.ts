@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Readable, Writable } from "node:stream";
 import { AsteriskIacError } from "../core/errors.ts";
+import { shellWord } from "../core/shell-word.ts";
 import type { ScriptOptions, ScriptResult } from "./host.ts";
 
 /**
@@ -68,7 +69,7 @@ export function compile(script: string, args: readonly string[] = []): Program {
     `printf '%s %d.' ${marker} "$$"; printf %s ${marker} >&2`,
     "LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL PATH",
     "cd /",
-    ["set --", ...args.map(quote)].join(" "),
+    ["set --", ...args.map(shellWord)].join(" "),
     "(",
     script,
     ")",
@@ -137,11 +138,6 @@ IFS= read -r stat < "/proc/$1/stat" || exit 0
 set -- \${stat##*) }
 kill -9 "-$3"
 `;
-
-/** One word in POSIX sh: between single quotes nothing is special but the quote itself. */
-function quote(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
-}
 
 function collect(stream: Readable, limit: number, beyond: "refuse" | "cut") {
   const chunks: Buffer[] = [];

@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { randomBytes } from "node:crypto";
 import { AsteriskIacError } from "../core/errors.ts";
+import { shellWord } from "../core/shell-word.ts";
 
 /** What a repository is asked with. For SSH the key and the known hosts, for HTTP the name and the password. */
 export interface GitCredentials {
@@ -116,8 +117,4 @@ function oneLine(value: string): string {
 
 function withNewline(text: string): string {
   return text.endsWith("\n") ? text : `${text}\n`;
-}
-
-function shellWord(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -48,13 +48,12 @@ export class GitSnapshot {
       return new GitSnapshot(objects, commit, undefined, { tree: new Map(), blobs: new Map() });
     }
     const tree = await objects.tree(commit, path);
-    const needed = [...tree]
-      .filter(([name, file]) => isRead(name) && isRegular(file))
-      .map(([, { id }]) => id);
-    const blobs = new Map(
-      [...(before === undefined ? [] : before.#blobs)].filter(([id]) => needed.includes(id)),
+    const needed = new Set(
+      [...tree].filter(([name, file]) => isRead(name) && isRegular(file)).map(([, { id }]) => id),
     );
-    const unread = needed.filter((id) => !blobs.has(id));
+    const read = before === undefined ? [] : before.#blobs;
+    const blobs = new Map([...read].filter(([id]) => needed.has(id)));
+    const unread = [...needed].filter((id) => !blobs.has(id));
     for (const [id, bytes] of await objects.blobs(unread)) blobs.set(id, bytes);
     return new GitSnapshot(objects, commit, treeId, { tree, blobs });
   }
