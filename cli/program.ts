@@ -52,7 +52,7 @@ export function buildProgram(shell: Shell): Command {
       "after",
       `
 Exit codes: 0 done; 1 an error, or a server that failed; 2 changes pending (plan --detailed-exitcode);
-3 refused where a choice or an --allow could allow it.
+3 refused where a choice, an --allow or a setting could allow it; of console: a line that is not allowed.
 
 Examples:
   $ asteriskctl lab up --count 1 --dir /tmp/lab        a real Asterisk to try things on

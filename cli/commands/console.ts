@@ -50,9 +50,9 @@ export function addConsoleCommand(program: Command, shell: Shell): void {
     .addHelpText(
       "after",
       `
-Tab completes what Asterisk itself would; the live log comes above the prompt; exit, quit or Ctrl-D ends it. Without a
-terminal the lines are read from standard input. Exit codes: 1 where Asterisk can't be reached or knows no such
-command, 3 where a line is refused.
+In the terminal it is the console of one server: Tab completes what Asterisk itself would; the live log comes above the
+prompt; exit, quit or Ctrl-D ends it. Without a terminal the lines are read from standard input. Exit codes: 1 where
+Asterisk can't be reached or knows no such command, 3 where a line is refused.
 
 Examples:
   $ asteriskctl console pbx1
