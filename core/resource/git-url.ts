@@ -4,6 +4,8 @@ const port = "(:[0-9]{1,5})?";
 const user = "[A-Za-z0-9_][A-Za-z0-9_.-]*";
 /** No blank, no control character, no backslash. */
 const rest = "[^\\x00-\\x20\\x7f\\\\]";
+/** Without a colon: `user@host:https://…` would be a protocol to git, and one that it does not know. */
+const scpRest = "[^\\x00-\\x20\\x7f\\\\:]";
 
 /**
  * The addresses of repositories that git is ever given: `https://…`, `ssh://…` and `user@host:path`; `http://` as
@@ -11,7 +13,7 @@ const rest = "[^\\x00-\\x20\\x7f\\\\]";
  * schema and CEL too.
  */
 export const gitURLPattern = new RegExp(
-  `^(https?://${host}${port}/${rest}+|ssh://(${user}@)?${host}${port}/${rest}+|${user}@${host}:/?[^\\x00-\\x20\\x7f\\\\:/-]${rest}*)$`,
+  `^(https?://${host}${port}/${rest}+|ssh://(${user}@)?${host}${port}/${rest}+|${user}@${host}:/?[^\\x00-\\x20\\x7f\\\\:/-]${scpRest}*)$`,
 );
 
 /** Plain HTTP to this very machine. */

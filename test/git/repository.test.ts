@@ -150,7 +150,7 @@ describe("what git is never given", () => {
       fc.property(fc.array(part, { maxLength: 8 }), (parts) => {
         const url = parts.join("");
         if (gitURLProblem(url, true) !== undefined) return;
-        expect(url).not.toMatch(/[\0-\x20\x7f]|^-|^[a-z]+::|:\/\/-|^[^/]*(@-|:-)/);
+        expect(url).not.toMatch(/[\0-\x20\x7f]|^-|^[a-z]+::|^[^/]*:\/\/-|^[^/:]*(@-|:-)|^[^/]*@[^/]*:.*:\/\//);
         expect(url).toMatch(/^(https?|ssh):\/\/|^[^/:]+@[^/:]+:/);
       }),
       { numRuns: 3000 },
