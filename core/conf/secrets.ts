@@ -18,6 +18,8 @@ export interface SecretRule {
   readonly leading?: true;
   /** Keys that `key` matches and that hold no secret. */
   readonly except?: RegExp;
+  /** A character of the value without which `part` finds nothing. */
+  readonly needs?: string;
   /** The secret's part of the value as its first capture group, with indices; without it the whole value. */
   readonly part?: RegExp;
 }
@@ -62,10 +64,10 @@ export const secretRules: readonly SecretRule[] = [
   },
   { files: /^(voicemail|vm_)/i, key: /./, leading: true, part: /^([-*#\d]+),/d },
   { files: /^(?!.*\.(ael|lua)$)/i, key: /^\d+$/, leading: true, part: /^([-*#\d]+)(?=\s*(?:[,;]|$))/d },
-  { files: /^meetme/i, key: /^conf$/i, part: /^[^,]*,([^]*)/d },
-  { files: /^agents/i, key: /^agent$/i, part: /^[^,]*,([^,]*)/d },
+  { files: /^meetme/i, key: /^conf$/i, part: /^[^,]{0,200},([^]*)/d },
+  { files: /^agents/i, key: /^agent$/i, part: /^[^,]{0,200},([^,]*)/d },
   // sip, iax: `register => user:secret@host`, `auth = user:secret@realm`
-  { key: /^(register|auth)$/i, part: /^[^:@]*:([^]*)@/d },
+  { key: /^(register|auth)$/i, needs: "@", part: /^[^:@]{0,200}:([^]*)@/d },
 ];
 
 /** Files of which every line holds a secret, as its first capture group. */
@@ -173,13 +175,21 @@ function scan(
   let from = 0;
   /** Where the text begins in which no embedded secret was looked for yet. */
   let unread = 0;
+  const lastPlaces = new Map<string, number>();
+  /** Whether a character stands at `start` or behind: asked for each value of a line that may be long and hostile. */
+  const hasFrom = (start: number, needs: string | undefined): boolean => {
+    if (needs === undefined) return true;
+    const last = lastPlaces.get(needs) ?? text.lastIndexOf(needs);
+    lastPlaces.set(needs, last);
+    return last >= start;
+  };
   /** Takes the value that begins at `start`; false when nothing is left behind it. */
-  const takeValue = ({ part }: SecretRule, name: string, start: number): boolean => {
+  const takeValue = ({ part, needs }: SecretRule, name: string, start: number): boolean => {
     if (part === undefined) {
       found.push({ start, end: text.length, name });
       return false;
     }
-    const indices = part.exec(text.slice(start))?.indices?.[1];
+    const indices = hasFrom(start, needs) ? part.exec(text.slice(start))?.indices?.[1] : undefined;
     unread = start;
     if (indices !== undefined) {
       found.push({ start: start + indices[0], end: start + indices[1], name });
