@@ -10,6 +10,7 @@ import { proveLogin } from "../asterisk/manager-users.ts";
 import type { LoginProof } from "../asterisk/manager-users.ts";
 import { openLocal } from "../asterisk/local.ts";
 import { openSSH } from "../asterisk/ssh/ssh-host.ts";
+import type { ErrorCode } from "../core/errors.ts";
 import { AsteriskIacError } from "../core/errors.ts";
 import type { AsteriskServerSpec } from "../core/resource/index.ts";
 import type { Source } from "../core/source.ts";
@@ -79,7 +80,8 @@ export async function openSession(
   const host = timed(
     spec.local === undefined ? openSSHHost(declaration, secrets, sshSecret) : openLocalHost(declaration),
   );
-  const options = amiOptions(declaration, host, amiSecret, caSecret);
+  const credentials = { name: spec.ami.credentialsSecretRef.name, secret: amiSecret };
+  const options = amiOptions(declaration, host, credentials, caSecret);
   let changed: { password?: string } = {};
   const ami = timed(options.then((known) => AMISession.open(known)));
   const [hostResult, amiResult] = await Promise.allSettled([host, ami]);
@@ -105,6 +107,17 @@ export async function openSession(
   if (amiResult.status === "fulfilled") await amiResult.value.value.close();
   if (hostResult.status === "fulfilled") await hostResult.value.value.close();
   throw hostResult.status === "rejected" ? hostResult.reason : (amiResult as PromiseRejectedResult).reason;
+}
+
+const faultsElsewhere: ReadonlySet<ErrorCode> = new Set([
+  "ChangedMeanwhile",
+  "SourceUnavailable",
+  "CallsActive",
+]);
+
+/** Whether a session is as good as before an error: a person must act, or it is not the server that failed. */
+export function leavesConnections({ next, code }: AsteriskIacError): boolean {
+  return next === "Stalled" || faultsElsewhere.has(code);
 }
 
 /** Opens the way to the machine alone, where AMI is not to be asked, or can't be yet; whoever calls closes it. */
@@ -148,14 +161,9 @@ export async function connectAs(
   const secret = await secrets.read(credentials);
   const reference = declaration.spec.ami.tls?.caSecretRef?.name;
   const ca = reference === undefined ? undefined : await secrets.read(reference);
-  return AMIClient.connect({
-    transport: await transportOf(declaration, Promise.resolve({ value: host }), ca),
-    username: required(secret, credentials, "username"),
-    password: required(secret, credentials, passwordKey),
-    label: declaration.name,
-    eventMask: "off",
-    readsSystem: false,
-  });
+  const open = Promise.resolve({ value: host });
+  const options = await amiOptions(declaration, open, { name: credentials, secret }, ca);
+  return AMIClient.connect({ ...options, eventMask: "off", readsSystem: false });
 }
 
 async function openLocalHost({ name, spec }: Pick<ServerDeclaration, "name" | "spec">): Promise<SocketHost> {
@@ -217,13 +225,11 @@ async function userKnownHosts(): Promise<string> {
 async function amiOptions(
   declaration: ServerDeclaration,
   host: Promise<{ value: Host }>,
-  secret: Secret,
+  { name, secret }: { readonly name: string; readonly secret: Secret },
   ca: Secret | undefined,
 ): Promise<AMIOptions> {
-  const { ami } = declaration.spec;
-  const reference = ami.credentialsSecretRef.name;
-  const username = required(secret, reference, "username");
-  const password = required(secret, reference, passwordKey);
+  const username = required(secret, name, "username");
+  const password = required(secret, name, passwordKey);
   const isRotating = secret.has(pendingOf(passwordKey));
   return {
     transport: await transportOf(declaration, host, ca),
@@ -231,7 +237,7 @@ async function amiOptions(
     password: isRotating
       ? await livePassword((await host).value, declaration.spec.configDirectory, username, {
           password,
-          pending: required(secret, reference, pendingOf(passwordKey)),
+          pending: required(secret, name, pendingOf(passwordKey)),
         })
       : password,
     label: declaration.name,

@@ -5,7 +5,7 @@ import { applyServer } from "./apply.ts";
 import { SeenServers, passOver } from "./pass.ts";
 import type { SecretStore } from "./secrets.ts";
 import type { ServerDeclaration, ServerSession } from "./session.ts";
-import { openSession } from "./session.ts";
+import { leavesConnections, openSession } from "./session.ts";
 
 /** Why a pass was made. */
 export type WatchCause = "start" | "interval" | "commit" | "FullyBooted" | "retry";
@@ -91,11 +91,6 @@ async function watchSession(
   } finally {
     stopListening?.();
   }
-}
-
-/** A person must act, the files changed meanwhile, or the source can't be reached; anything else opens connections anew. */
-function leavesConnections({ next, code }: AsteriskIacError): boolean {
-  return next === "Stalled" || code === "ChangedMeanwhile" || code === "SourceUnavailable";
 }
 
 /** What others changed meanwhile is planned anew at once, unless they go on and on. */

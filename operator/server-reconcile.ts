@@ -2,7 +2,7 @@ import { reload } from "../asterisk/reload.ts";
 import { restart } from "../asterisk/restart.ts";
 import { conditions } from "../core/conditions.ts";
 import type { Take } from "../core/diff.ts";
-import type { AsteriskIacError, ErrorCode } from "../core/errors.ts";
+import type { AsteriskIacError } from "../core/errors.ts";
 import { asAsteriskIacError, isUnreachable } from "../core/errors.ts";
 import type { Allowance } from "../core/guard.ts";
 import { allowances } from "../core/guard.ts";
@@ -16,6 +16,7 @@ import type { Pass } from "../engine/pass.ts";
 import { SeenServers, passOver } from "../engine/pass.ts";
 import { planServer } from "../engine/plan.ts";
 import type { ServerDeclaration } from "../engine/session.ts";
+import { leavesConnections } from "../engine/session.ts";
 import type { AppliedAll } from "./apply-all.ts";
 import { applyAll, eventsOf } from "./apply-all.ts";
 import { serverConditions } from "./conditions.ts";
@@ -276,12 +277,6 @@ async function stampOf(
     names.map((name) => (name === undefined ? undefined : secrets.get(server.metadata.namespace, name))),
   );
   return all.map((secret) => secret?.metadata.resourceVersion);
-}
-
-/** A person must act, or it is not the server that failed: the connections to it are as good as before. */
-function leavesConnections({ next, code }: AsteriskIacError): boolean {
-  const ours: readonly ErrorCode[] = ["ChangedMeanwhile", "SourceUnavailable", "CallsActive"];
-  return next === "Stalled" || ours.includes(code);
 }
 
 /** What a person must mend in one resource keeps the plan from being made, but not the others from being applied. */

@@ -1,7 +1,6 @@
 import type { Command } from "commander";
 import type { ConnectionTest } from "../../engine/connection-test.ts";
-import { noticeableMs } from "../../engine/calls/clock.ts";
-import { testConnection } from "../../engine/connection-test.ts";
+import { noticeableMs } from "../../engine/calls/lines.ts";
 import { withSession } from "../../engine/session.ts";
 import { serverContext } from "../context.ts";
 import { presentFleet } from "../fleet.ts";
@@ -24,6 +23,8 @@ Examples:
     )
     .action(async (names: string[], _options: object, command: Command) => {
       const { servers, secrets, output } = await serverContext(command, names);
+      // Loaded when it is wanted: the library of times would slow down every other command.
+      const { testConnection } = await import("../../engine/connection-test.ts");
       const results = await presentFleet(
         shell.terminal,
         output,

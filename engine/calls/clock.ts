@@ -4,9 +4,6 @@ import type { Host } from "../../asterisk/host.ts";
 import type { ClockSkew, Microseconds, ObservedOffset } from "../../calls/times.ts";
 import { clockSkew, momentsOfYear, parseTimestamp, zoneDifferences } from "../../calls/times.ts";
 
-/** Differences that are worth a word: calls of less are told apart by their order. */
-export const noticeableMs = 2_000;
-
 /** What was seen of a server's clock. */
 export interface ObservedClock extends ClockSkew {
   readonly offset: string | null;

@@ -18,8 +18,9 @@ import { connectAs, openHost } from "../session.ts";
 import { readCDRs } from "./cdr-evidence.ts";
 import { callsCredentials } from "./credentials.ts";
 import type { EventSettings } from "./clock.ts";
-import { askClock, askSkew, noticeableMs, askEventSettings } from "./clock.ts";
+import { askClock, askEventSettings, askSkew } from "./clock.ts";
 import type { CallsLine, ToldLine } from "./lines.ts";
+import { noticeableMs } from "./lines.ts";
 import { LineQueue } from "./line-queue.ts";
 import { Told } from "./told.ts";
 
@@ -96,6 +97,8 @@ class Follower {
   readonly #told: Told;
   /** The last sign of the server, by its clock: from here on a gap begins. */
   #seenUntil: Microseconds | undefined;
+  /** Where a gap began that is not looked up yet: events come meanwhile, and its connection may break. */
+  #gapFrom: Microseconds | undefined;
   /** What ended before this was never watched. */
   #began: Microseconds | undefined;
   #aheadMs = 0;
@@ -163,8 +166,9 @@ class Follower {
     this.hasWatched = true;
     onConnected();
     const startupTime = `${status.get("CoreStartupDate")} ${status.get("CoreStartupTime")}`;
-    if (before.seenUntil !== undefined)
-      await this.#lookUpGap(host, { from: before.seenUntil, to, startupTime });
+    this.#gapFrom ??= before.seenUntil;
+    if (this.#gapFrom !== undefined) await this.#lookUpGap(host, { from: this.#gapFrom, to, startupTime });
+    this.#gapFrom = undefined;
     this.#startupTime = startupTime;
     this.#seenUntil = to;
     this.#settings = await askEventSettings(host);
@@ -172,7 +176,7 @@ class Follower {
     await this.#tick(host, client);
   }
 
-  /** Until the connection is lost, the watch is stopped or the lines' reader is too slow. */
+  /** Until the connection is lost, the watch is stopped, or the lines' reader is too slow or failed. */
   async #tick(host: Host, client: AMIClient): Promise<void> {
     let pingedAt = performance.now();
     let pinging: Promise<void> | undefined;
@@ -183,6 +187,8 @@ class Follower {
         this.#reason = lost.message;
         throw lost;
       }
+      // `drained` tells why, before another connection is made.
+      if (this.#lines.hasFailed) return;
       if (this.#lines.isFull) {
         this.#reason = "what was told was not taken in time";
         throw new AsteriskIacError("ConnectionLost", `Calls are not watched for a while: ${this.#reason}.`, {
@@ -274,8 +280,11 @@ class Follower {
 
   async #lookUpAgain(host: Host): Promise<void> {
     const due = this.#lookups.filter(({ dueAt }) => dueAt <= performance.now());
-    this.#lookups = this.#lookups.filter((each) => !due.includes(each));
-    for (const { from, to } of due) await this.#lookUp(host, from, to);
+    for (const each of due) {
+      await this.#lookUp(host, each.from, each.to);
+      // Only now: what broke off with its connection is looked up over the next.
+      this.#lookups = this.#lookups.filter((other) => other !== each);
+    }
   }
 
   /** Tells the calls that began before `to`, ended after `from`, and were not seen. False: there is no CDR file. */

@@ -7,6 +7,7 @@ const most = 5_000;
 export class LineQueue {
   readonly #tell: (line: ToldLine) => void | Promise<void>;
   #waiting = 0;
+  #hasFailed = false;
   #last: Promise<void> = Promise.resolve();
 
   constructor(tell: (line: ToldLine) => void | Promise<void>) {
@@ -17,14 +18,18 @@ export class LineQueue {
     return this.#waiting >= most;
   }
 
+  /** Whether the reader rejected: nothing is handed on any more, and `drained` says why. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
   push(line: ToldLine): void {
     this.#waiting += 1;
     this.#last = this.#last.then(async () => {
       await this.#tell(line);
       this.#waiting -= 1;
     });
-    // Awaited in `drained`; a failure there must not be unhandled here.
-    this.#last.catch(() => undefined);
+    this.#last.catch(() => (this.#hasFailed = true));
   }
 
   /** When all were taken. Rejects with what the reader rejected with: nothing was handed on since. */

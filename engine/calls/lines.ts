@@ -17,6 +17,9 @@ export interface GapLine {
   readonly evidence: "Read" | "None";
 }
 
+/** Differences of clocks that are worth a word: calls of less are told apart by their order. */
+export const noticeableMs = 2_000;
+
 /** The server's clock beside ours and beside the declared zone, when the watch begins and when it changes. */
 export interface ClockLine {
   readonly kind: "Clock";

@@ -1,6 +1,12 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { join } from "node:path";
 import type { CallRecord } from "../../calls/call-record.ts";
+import { contextOf } from "../../cli/context.ts";
+import { passwordKey, pendingOf } from "../../engine/account-secret.ts";
+import { callsCredentials } from "../../engine/calls/credentials.ts";
+import { followCalls as follow } from "../../engine/calls/follow.ts";
+import type { Secret, SecretStore } from "../../engine/secrets.ts";
+import { connectAs, openHost } from "../../engine/session.ts";
 import { asteriskctl } from "../support/asteriskctl.ts";
 import type { CallsProcess } from "../support/calls-load.ts";
 import { callsOf, eventually, followCalls, killHalfWay } from "../support/calls-load.ts";
@@ -255,6 +261,46 @@ test("the calls that are up, and those that ended, without a watch", async () =>
   expect(JSON.stringify(seen.ended)).not.toMatch(/1701234567|Bob/);
   await telephony.hangUpAll();
 });
+
+test("a reader that fails ends the watch at once, and its error is told", async () => {
+  const { servers, secrets } = await contextOf({ filename: [manifests], output: "json" }, ["pbx1"]);
+  const stop = new AbortController();
+  const deadline = setTimeout(() => stop.abort(), 20_000);
+  const watch = Promise.all(
+    servers.map((server) =>
+      follow(server, secrets, {
+        signal: stop.signal,
+        tell: () => Promise.reject(new Error("no space left on the disk")),
+      }),
+    ),
+  );
+  await expect(watch).rejects.toThrow("no space left on the disk");
+  clearTimeout(deadline);
+  expect(stop.signal.aborted).toBe(false);
+}, 40_000);
+
+test("while the account's secret is changed, the one that is live logs in", async () => {
+  const { servers, secrets } = await contextOf({ filename: [manifests], output: "json" }, ["pbx1"]);
+  for (const server of servers) {
+    const name = callsCredentials(server);
+    const live = await secrets.read(name);
+    const both: Secret = new Map([
+      ...[...live].filter(([key]) => key !== passwordKey),
+      [passwordKey, Buffer.from("the one from before the change")],
+      [pendingOf(passwordKey), live.get(passwordKey) ?? Buffer.alloc(0)],
+    ]);
+    const read = (asked: string) => (asked === name ? Promise.resolve(both) : secrets.read(asked));
+    const host = await openHost(server, secrets);
+    try {
+      const client = await connectAs(host, server, { read } as SecretStore, name);
+      expect((await client.action("Ping")).get("Response")).toBe("Success");
+      await client.close();
+    } finally {
+      await host.close();
+    }
+  }
+  expect(servers).toHaveLength(1);
+}, 30_000);
 
 test("100 calls at 20 a second, the watch killed half way: none is lost, none is told twice", async () => {
   const file = join(lab.directory, "calls.jsonl");
