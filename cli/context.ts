@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { AsteriskIacError } from "../core/errors.ts";
 import type { Source } from "../core/source.ts";
 import { DirectorySource } from "../engine/directory-source.ts";
-import { GitSources, defaultCacheDirectory } from "../engine/git-source.ts";
+import type { GitSources } from "../engine/git-source.ts";
 import type { ServerDeclaration } from "../engine/session.ts";
 import type { SecretStore } from "../engine/secrets.ts";
 import type { DeclaredServer } from "./manifests.ts";
@@ -26,8 +26,8 @@ export interface ServerContext {
   readonly secrets: SecretStore;
   /** Where a value is, or would be stored: a file, or a document of the manifests. */
   readonly placeOfSecret: (name: string, key: string) => string;
-  /** Of the servers whose source is a repository. */
-  readonly repositories: GitSources;
+  /** Of the servers whose source is a repository; undefined where none is. */
+  readonly repositories: GitSources | undefined;
   readonly output: OutputFormat;
   /** Whether the manifests, read again, still say the same of a server. */
   readonly stillDeclared: (name: string) => Promise<boolean>;
@@ -50,10 +50,11 @@ export async function contextOf(options: GlobalOptions, names: readonly string[]
     options.secrets ?? join(manifests.directory, "secrets"),
     manifests.secrets,
   );
-  const repositories = new GitSources({ cacheDirectory: defaultCacheDirectory() });
+  const isInGit = chosen.some(({ resource: { spec } }) => spec.source?.git !== undefined);
+  const repositories = isInGit ? await openRepositories() : undefined;
   const sourceOf = ({ name, resource: { spec }, sourceDirectory }: DeclaredServer): Source => {
     const git = spec.source?.git;
-    return git === undefined
+    return git === undefined || repositories === undefined
       ? new DirectorySource(sourceDirectory)
       : repositories.open({ name, spec, git }, secrets);
   };
@@ -78,6 +79,12 @@ export async function contextOf(options: GlobalOptions, names: readonly string[]
       );
     },
   };
+}
+
+/** Loaded when they are wanted: the libraries of git and its forges would slow down every other run. */
+async function openRepositories(): Promise<GitSources> {
+  const { GitSources, defaultCacheDirectory } = await import("../engine/git-source.ts");
+  return new GitSources({ cacheDirectory: defaultCacheDirectory() });
 }
 
 /** The named servers, all of them without names. Throws `InvalidArgument` for a name that none has, and where there are none. */

@@ -6,8 +6,7 @@ import { LineCounter, isMap, parseAllDocuments } from "yaml";
 import type { ZodType } from "zod";
 import { AsteriskIacError, messageOf } from "../core/errors.ts";
 import type { AMIAccount, AsteriskServer, ConfFile } from "../core/resource/index.ts";
-import { amiAccount, asteriskServer, confFile, mistakesOf } from "../core/resource/index.ts";
-import { sharesDirectory } from "../engine/git-source.ts";
+import { amiAccount, asteriskServer, confFile, mistakesOf, sharesDirectory } from "../core/resource/index.ts";
 import type { ServerResources } from "../engine/session.ts";
 import type { Secret } from "../engine/secrets.ts";
 

@@ -1,7 +1,6 @@
 import { devNull } from "node:os";
 import { AsteriskIacError } from "../core/errors.ts";
-import { fileSelector } from "../core/resource/index.ts";
-import { directoryInRepository } from "../engine/git-source.ts";
+import { directoryInRepository, fileSelector } from "../core/resource/index.ts";
 import { openFill } from "../engine/offline-fill.ts";
 import type { DeclaredState, OfflineInput } from "../engine/offline.ts";
 import { PlaceholderSecrets } from "../engine/placeholder-secrets.ts";

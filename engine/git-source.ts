@@ -1,7 +1,7 @@
 import { AsteriskIacError } from "../core/errors.ts";
 import { milliseconds } from "../core/resource/duration.ts";
 import type { AsteriskServerSpec, GitSourceSpec } from "../core/resource/index.ts";
-import { fileSelector } from "../core/resource/index.ts";
+import { directoryInRepository, fileSelector } from "../core/resource/index.ts";
 import type { GitBranch } from "../git/branch.ts";
 import { GitRepositories } from "../git/branch.ts";
 import type { GitCredentials } from "../git/credentials.ts";
@@ -29,26 +29,6 @@ export interface GitServer {
 }
 
 export { defaultCacheDirectory } from "../git/cache.ts";
-
-/** The directory of a server's files in its repository, "" for the root. */
-export function directoryInRepository(name: string, { path = name }: GitSourceSpec): string {
-  return path === "." ? "" : path;
-}
-
-/** Whether the files of two servers are in one directory of a branch, or those of one in a directory of the other's. */
-export function sharesDirectory(
-  one: Pick<GitServer, "name" | "git">,
-  other: Pick<GitServer, "name" | "git">,
-): boolean {
-  const repository = ({ git: { url, branch } }: Pick<GitServer, "git">): string =>
-    `${url.replace(/\/*(\.git)?\/*$/, "")}#${branch}`;
-  if (repository(one) !== repository(other)) return false;
-  const [a, b] = [one, other].map(({ name, git }) => {
-    const directory = directoryInRepository(name, git);
-    return directory === "" ? "" : `${directory}/`;
-  }) as [string, string];
-  return a.startsWith(b) || b.startsWith(a);
-}
 
 /**
  * Opens the git sources of a run. Servers that read the same repository with the same credentials share one cache, one

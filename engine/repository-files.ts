@@ -88,13 +88,21 @@ function entryOf(mode: TreeFile["mode"]): Entry {
 /** The files of a checkout as they lie there, what is not committed too. */
 export class CheckoutFiles implements RepositoryFiles {
   readonly name: string;
+  /** By path: who asks again sees the same moment, and the directories are not walked again. */
+  readonly #lists = new Map<string, Promise<ReadonlyMap<string, Entry>>>();
 
   /** @param root the checkout's directory, without links in it */
   constructor(root: string) {
     this.name = root;
   }
 
-  async list(below: string): Promise<ReadonlyMap<string, Entry>> {
+  list(below: string): Promise<ReadonlyMap<string, Entry>> {
+    const listed = this.#lists.get(below) ?? this.#list(below);
+    this.#lists.set(below, listed);
+    return listed;
+  }
+
+  async #list(below: string): Promise<ReadonlyMap<string, Entry>> {
     const entries = new Map<string, Entry>();
     if (await this.#isDirectory(below)) await this.#walk(below, "", entries);
     return entries;

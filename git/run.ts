@@ -1,4 +1,3 @@
-import { simpleGit } from "simple-git";
 import { AsteriskIacError, messageOf } from "../core/errors.ts";
 
 /** One run of git. */
@@ -72,6 +71,8 @@ export async function runGit({
   const stop = new AbortController();
   const stdout: Buffer[] = [];
   let ended = { exitCode: -1, stderr: "" };
+  // Loaded when it is wanted: most runs need no git.
+  const { simpleGit } = await import("simple-git");
   const git = simpleGit({
     baseDir: directory,
     config: [...safeConfig, ...config],

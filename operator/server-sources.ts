@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { AsteriskIacError } from "../core/errors.ts";
+import { sharesDirectory } from "../core/resource/index.ts";
 import type { AsteriskServerSpec, GitSourceSpec } from "../core/resource/index.ts";
 import type { Source } from "../core/source.ts";
 import type { GitServer, GitSources } from "../engine/git-source.ts";
-import { sharesDirectory } from "../engine/git-source.ts";
 import type { ObjectKey } from "./runtime/objects.ts";
 import { keyOf } from "./runtime/objects.ts";
 import type { SecretsAPI } from "./secrets.ts";

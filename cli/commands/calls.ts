@@ -1,11 +1,8 @@
 import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import type { AsteriskIacError } from "../../core/errors.ts";
 import { AsteriskIacError as IacError } from "../../core/errors.ts";
-import { CallsFile } from "../../engine/calls/calls-file.ts";
-import { followCalls } from "../../engine/calls/follow.ts";
 import type { ToldLine } from "../../engine/calls/lines.ts";
-import { listCalls } from "../../engine/calls/list.ts";
 import type { ServerContext } from "../context.ts";
 import { serverContext } from "../context.ts";
 import { errorDocument, presentFleet, printError } from "../fleet.ts";
@@ -27,11 +24,10 @@ export function addCallsCommand(program: Command, shell: Shell): void {
     .addArgument(serversArgument())
     .option("--follow", "tell each call when it is over, until Ctrl-C")
     .option("--append <file>", "with --follow: JSON lines to a file, from which a later run goes on")
-    .option(
-      "--since <duration>",
-      "without --follow: how far back in Asterisk's CDR file",
-      duration,
-      duration("1h"),
+    .addOption(
+      new Option("--since <duration>", "without --follow: how far back in Asterisk's CDR file")
+        .argParser(duration)
+        .default(duration("1h"), "1h"),
     )
     .addHelpText(
       "after",
@@ -61,6 +57,8 @@ async function list(
   { servers, secrets, output }: ServerContext,
   flags: CallsFlags,
 ): Promise<void> {
+  // Loaded when it is wanted: the libraries of numbers and times would slow down every other command.
+  const { listCalls } = await import("../../engine/calls/list.ts");
   const results = await presentFleet(
     shell.terminal,
     output,
@@ -78,6 +76,8 @@ async function list(
 async function follow(shell: Shell, context: ServerContext, { append }: CallsFlags): Promise<void> {
   const { terminal } = shell;
   const { servers, secrets, output } = context;
+  const { CallsFile } = await import("../../engine/calls/calls-file.ts");
+  const { followCalls } = await import("../../engine/calls/follow.ts");
   const file = append === undefined ? undefined : await CallsFile.open(append);
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());

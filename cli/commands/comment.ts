@@ -3,7 +3,6 @@ import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
 import { AsteriskIacError } from "../../core/errors.ts";
 import type { ForgeKind } from "../../git/forges/forge.ts";
-import { openForge } from "../../git/forges/open.ts";
 import type { Shell } from "../program.ts";
 
 /** By which the comment is found again. */
@@ -39,6 +38,8 @@ export function addCommentCommand(program: Command, shell: Shell): void {
       const text = await readFile(file, "utf8").catch((cause: unknown) => {
         throw new AsteriskIacError("InvalidArgument", "can't read the text", { where: { file }, cause });
       });
+      // Loaded when it is wanted: the forges' libraries would slow down every other command.
+      const { openForge } = await import("../../git/forges/open.ts");
       const forge = openForge({
         kind,
         repositoryURL: repository,

@@ -4,7 +4,6 @@ import { AsteriskIacError, asAsteriskIacError } from "../../core/errors.ts";
 import type { Plan } from "../../core/plan.ts";
 import { hasPendingChanges } from "../../core/plan.ts";
 import type { OfflinePlan } from "../../engine/offline.ts";
-import { planOffline } from "../../engine/offline.ts";
 import type { GuardedPlan } from "../../engine/apply.ts";
 import { planGuarded } from "../../engine/apply.ts";
 import type { ServerResult } from "../../engine/fleet.ts";
@@ -12,7 +11,6 @@ import { SeenServers, withPass } from "../../engine/pass.ts";
 import type { GlobalOptions } from "../context.ts";
 import { serverContext } from "../context.ts";
 import { presentFleet } from "../fleet.ts";
-import { offlineContext } from "../offline.ts";
 import type { Shell } from "../program.ts";
 import { serversArgument } from "../program.ts";
 import { formatPlanFile } from "../plan-file.ts";
@@ -103,6 +101,9 @@ async function planAllOffline(
     throw new AsteriskIacError("InvalidArgument", "--out saves a plan to apply, and --offline only tells", {
       hint: "Save a plan that is made with the server: leave --offline out.",
     });
+  // Loaded when they are wanted: the libraries of git and age would slow down every other command.
+  const { planOffline } = await import("../../engine/offline.ts");
+  const { offlineContext } = await import("../offline.ts");
   const options = command.optsWithGlobals<GlobalOptions>();
   const { inputs, base, head, gone } = await offlineContext(options, names, revisions);
   const results = await presentFleet(

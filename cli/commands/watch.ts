@@ -1,10 +1,9 @@
 import type { Command } from "commander";
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import type { ApplyResult } from "../../engine/apply.ts";
 import type { WatchCause } from "../../engine/watch.ts";
 import { watchServer } from "../../engine/watch.ts";
 import type { WebhookReceiver } from "../../engine/webhook.ts";
-import { serveWebhook, webhookSecret } from "../../engine/webhook.ts";
 import { AsteriskIacError } from "../../core/errors.ts";
 import type { ServerContext } from "../context.ts";
 import { serverContext } from "../context.ts";
@@ -30,7 +29,11 @@ export function addWatchCommand(program: Command, shell: Shell): void {
     .command("watch")
     .description("reconcile again and again: on an interval, and whenever Asterisk has started")
     .addArgument(serversArgument())
-    .option("--interval <duration>", "such as 30s, 5m or 1h", duration, duration("5m"))
+    .addOption(
+      new Option("--interval <duration>", "such as 30s, 5m or 1h")
+        .argParser(duration)
+        .default(duration("5m"), "5m"),
+    )
     .option("--webhook <host:port>", "receive webhooks of GitHub or Gitea at /webhook", address)
     .addHelpText(
       "after",
@@ -100,10 +103,10 @@ Examples:
 /** Says where they are received, and where the secret is that the forge is to be given: never the secret itself. */
 async function receiveWebhooks(
   address: Address,
-  { servers, secrets, repositories, placeOfSecret }: ServerContext,
+  { secrets, repositories, placeOfSecret }: ServerContext,
   { stderr }: Terminal,
 ): Promise<WebhookReceiver> {
-  if (!servers.some(({ spec }) => spec.source?.git !== undefined)) {
+  if (repositories === undefined) {
     throw new AsteriskIacError(
       "InvalidArgument",
       "--webhook is for servers with source.git, and none has it",
@@ -112,6 +115,7 @@ async function receiveWebhooks(
       },
     );
   }
+  const { serveWebhook, webhookSecret } = await import("../../engine/webhook.ts");
   const receiver = await serveWebhook(address, secrets, repositories);
   const place = placeOfSecret(webhookSecret.name, webhookSecret.key);
   stderr.write(`receiving webhooks at ${receiver.url}\nthey are to be signed with ${place}\n`);

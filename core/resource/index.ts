@@ -3,6 +3,7 @@ export type { AMIAccount, AMIAccountSpec } from "./ami-account.ts";
 export { apiVersion, resourceName } from "./common.ts";
 export { confFile } from "./conf-file.ts";
 export type { ConfFile, ConfFileSpec } from "./conf-file.ts";
+export { directoryInRepository, sharesDirectory } from "./git-directory.ts";
 export type { GitSourceSpec } from "./git-source.ts";
 export { branchProblem, gitURLProblem } from "./git-url.ts";
 export { asteriskServer, defaultFiles, fileSelector, pathPolicy } from "./server.ts";
