@@ -40,7 +40,7 @@ export function clusterOf(
   const servers = new ResourceClient<ServerObject>(api, kinds.asteriskServer);
   const accounts = new ResourceClient<AccountObject>(api, kinds.amiAccount);
   const files = new ResourceClient<FileObject>(api, kinds.confFile);
-  const secrets = new ResourceClient<Secret>(api, kinds.secret);
+  const secrets = new ResourceClient<Secret>(api, kinds.secret, { storesAsSent: true });
   const configMaps = new ResourceClient<ConfigMap>(api, kinds.configMap);
   return {
     ...{ servers, accounts, files, secrets, configMaps },

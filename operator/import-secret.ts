@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { AsteriskIacError } from "../core/errors.ts";
+import type { ContentHash } from "../core/record.ts";
 import { contentHash } from "../core/record.ts";
 import type { KeptFile, RecordName, Source, SourceFile } from "../core/source.ts";
 import type { ImportContents, ImportMemory } from "./import-index.ts";
@@ -259,7 +260,7 @@ export class ImportSecret implements Source {
 function contentsOf({ files, records }: Archive): ImportContents {
   const listed = [...files].map(([path, content]): [string, SourceFile] => [
     path,
-    { hash: contentHash(content), size: content.length },
+    { hash: hashOf(content), size: content.length },
   ]);
   return { files: Object.fromEntries(listed), records };
 }
@@ -275,7 +276,16 @@ function base64(text: string): string {
 
 function isExpected({ files }: Archive, path: string, expected: string | null): boolean {
   const content = files.get(path);
-  return (content === undefined ? null : contentHash(content)) === expected;
+  return (content === undefined ? null : hashOf(content)) === expected;
+}
+
+/** By content of an archive, which never changes in place. */
+const hashes = new WeakMap<Buffer, ContentHash>();
+
+function hashOf(content: Buffer): ContentHash {
+  const known = hashes.get(content) ?? contentHash(content);
+  hashes.set(content, known);
+  return known;
 }
 
 function withKept(archive: Archive, path: string, id: string): Archive {

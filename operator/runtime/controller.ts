@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import type { AsteriskIacError } from "../../core/errors.ts";
 import { asAsteriskIacError } from "../../core/errors.ts";
 import type { Clock } from "./clock.ts";
@@ -20,12 +21,17 @@ export interface ControllerOptions {
    * is aborted when the controller stops and the time for a graceful end is over.
    */
   readonly reconcile: (key: ObjectKey, signal: AbortSignal) => Promise<Outcome>;
-  /** How many keys at a time; default 8. One that takes longer than `patienceMs` no longer counts. */
+  /**
+   * How many keys at a time; default 8. One that takes longer than `patienceMs` no longer counts, unless it is our own
+   * processor that it waits for.
+   */
   readonly concurrency?: number;
   /** Default 1,000: whoever is dead waits for its deadline, and nobody waits for it. */
   readonly patienceMs?: number;
   /** When to come back to an object that waits for a person, if nothing changes; default 10 minutes. */
   readonly stalledAfterMs?: number | ((key: ObjectKey) => number);
+  /** The share of the time since it was last asked in which our thread had something to do; default: of this thread. */
+  readonly utilization?: () => number;
   /** Told of every error of a reconcile. */
   readonly onError?: (key: ObjectKey, error: AsteriskIacError) => void;
   /** Told of every reconcile, with its duration. */
@@ -37,6 +43,9 @@ const defaultConcurrency = 8;
 
 /** However many are slow: this many times the concurrency are under way at most, beside those that are not. */
 const mostSlow = 8;
+
+/** With less time to spare than this, more at a time would only make each of them slower. */
+const busy = 0.8;
 
 /** Takes keys from a queue and reconciles them, some side by side, never one key twice at a time. */
 export class Controller {
@@ -91,14 +100,20 @@ export class Controller {
   /** Waits for a reconcile, unless it is slow and there is room for one more of those. */
   async #patience(key: string, work: Promise<void>): Promise<void> {
     const { patienceMs = 1_000, concurrency = defaultConcurrency } = this.#options;
+    const { utilization = utilizationOfThread() } = this.#options;
     const isOver = Promise.withResolvers<undefined>();
-    const cancel = this.#clock.timer(this.#wereSlow.has(key) ? 0 : patienceMs, () => {
-      this.#wereSlow.add(key);
-      if (this.#slow.size >= concurrency * mostSlow) return;
-      this.#slow.add(work);
-      void work.finally(() => this.#slow.delete(work));
-      isOver.resolve(undefined);
-    });
+    let cancel: () => void;
+    const wait = (milliseconds: number): void => {
+      cancel = this.#clock.timer(milliseconds, () => {
+        if (milliseconds > 0 && utilization() > busy) return wait(patienceMs);
+        this.#wereSlow.add(key);
+        if (this.#slow.size >= concurrency * mostSlow) return;
+        this.#slow.add(work);
+        void work.finally(() => this.#slow.delete(work));
+        isOver.resolve(undefined);
+      });
+    };
+    wait(this.#wereSlow.has(key) ? 0 : patienceMs);
     const startedAt = this.#clock.now();
     void work.then(() => {
       cancel();
@@ -147,4 +162,13 @@ export class Controller {
     queue.retry(key);
     return "retry";
   }
+}
+
+function utilizationOfThread(): () => number {
+  let before = performance.eventLoopUtilization();
+  return () => {
+    const { utilization } = performance.eventLoopUtilization(before);
+    before = performance.eventLoopUtilization();
+    return utilization;
+  };
 }

@@ -42,6 +42,8 @@ export interface ResourceClientOptions {
   readonly fieldManager?: string;
   /** Objects a page of a list; default 500. */
   readonly pageSize?: number;
+  /** Of what is created or replaced, the answer is its metadata; the rest is as it was sent: for kinds without defaults. */
+  readonly storesAsSent?: boolean;
 }
 
 const mostStatusAttempts = 5;
@@ -53,12 +55,14 @@ export class ResourceClient<T extends KubernetesObject> {
   readonly #api: KubernetesAPI;
   readonly #fieldManager: string;
   readonly #pageSize: number;
+  readonly #storesAsSent: boolean;
 
   constructor(api: KubernetesAPI, kind: ResourceKind, options: ResourceClientOptions = {}) {
     this.#api = api;
     this.kind = kind;
     this.#fieldManager = options.fieldManager ?? "asterisk-iac";
     this.#pageSize = options.pageSize ?? 500;
+    this.#storesAsSent = options.storesAsSent ?? false;
   }
 
   /** The object as it is now, read past every cache; undefined if there is none. */
@@ -119,7 +123,7 @@ export class ResourceClient<T extends KubernetesObject> {
   async create(object: T): Promise<T> {
     const { apiVersion, kind } = this.kind;
     const body = { ...object, apiVersion, kind };
-    return this.#write({ method: "POST", path: this.#path(namespaceOf(object)), body });
+    return this.#store({ method: "POST", path: this.#path(namespaceOf(object)), body });
   }
 
   /** Stores the whole object if it is still at the resourceVersion in it; else KubernetesConflict. */
@@ -131,7 +135,7 @@ export class ResourceClient<T extends KubernetesObject> {
     }
     const { apiVersion, kind } = this.kind;
     const body = { ...object, apiVersion, kind };
-    return this.#write({ method: "PUT", path, body });
+    return this.#store({ method: "PUT", path, body });
   }
 
   /** Deletes the object; false if there was none. */
@@ -217,6 +221,12 @@ export class ResourceClient<T extends KubernetesObject> {
     });
   }
 
+  async #store(request: APIRequest & { readonly body: T }): Promise<T> {
+    if (!this.#storesAsSent) return this.#write(request);
+    const { metadata } = await this.#write({ ...request, accept: metadataOf("PartialObjectMetadata") });
+    return { ...request.body, metadata };
+  }
+
   async #write(request: APIRequest): Promise<T> {
     const query = { ...request.query, fieldManager: this.#fieldManager };
     return (await this.#api.request({ ...request, query })) as T;
@@ -229,7 +239,7 @@ export class ResourceClient<T extends KubernetesObject> {
       method: "GET",
       path: this.#path(namespace),
       query: { labelSelector, fieldSelector, ...query },
-      ...(metadataOnly ? { accept: `application/json;as=${list};g=meta.k8s.io;v=v1` } : {}),
+      ...(metadataOnly ? { accept: metadataOf(list) } : {}),
       ...(signal === undefined ? {} : { signal }),
     };
   }
@@ -240,6 +250,10 @@ export class ResourceClient<T extends KubernetesObject> {
     const within = namespace === undefined ? "" : `/namespaces/${segment(namespace)}`;
     return `${root}${within}/${plural}${name === undefined ? "" : `/${segment(name)}`}`;
   }
+}
+
+function metadataOf(as: "PartialObjectMetadata" | "PartialObjectMetadataList"): string {
+  return `application/json;as=${as};g=meta.k8s.io;v=v1`;
 }
 
 /** A name as a part of a path. An empty one would make the request one about every object, `..` about another. */

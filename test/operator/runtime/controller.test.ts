@@ -57,6 +57,27 @@ test("never more at a time than the concurrency", async () => {
   expect({ most, done }).toEqual({ most: 3, done: 10 });
 });
 
+test("what waits for our own processor keeps its place: more at a time would be slower still", async () => {
+  const mostOf = async (utilization: number): Promise<number> => {
+    let running = 0;
+    let most = 0;
+    const { clock, queue } = controllerOf(
+      async () => {
+        most = Math.max(most, ++running);
+        await new Promise((resolve) => clock.timer(10_000, () => resolve(undefined)));
+        running--;
+        return undefined;
+      },
+      { concurrency: 3, utilization: () => utilization },
+    );
+    for (let key = 0; key < 10; key++) queue.add(`n/${key}`);
+    await clock.advance(60_000);
+    return most;
+  };
+  expect(await mostOf(0.9)).toBe(3);
+  expect(await mostOf(0.2)).toBe(10);
+});
+
 describe("row 38: 30 % of them hang until their deadline", () => {
   const count = 100;
   const passMs = 1_000;
@@ -71,7 +92,7 @@ describe("row 38: 30 % of them hang until their deadline", () => {
         if (!isDead(name)) alive.set(name, clock.now());
         return undefined;
       },
-      { concurrency: 4 },
+      { concurrency: 4, utilization: () => 0 },
     );
     const took: number[] = [];
     for (let round = 0; round < 2; round++) {

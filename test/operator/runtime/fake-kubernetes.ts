@@ -77,7 +77,8 @@ export class FakeKubernetes implements KubernetesAPI {
 
   #answer(request: APIRequest): unknown {
     const { collection, name, subresource } = partsOf(request.path);
-    if (name === undefined) return request.method === "POST" ? this.#create(request) : this.#list(request);
+    if (name === undefined)
+      return request.method === "POST" ? view(request, this.#create(request)) : this.#list(request);
     const key = `${collection}/${name}`;
     const stored = this.#objects.get(key);
     if (stored === undefined) throw refused(request, 404, "NotFound");
@@ -92,7 +93,7 @@ export class FakeKubernetes implements KubernetesAPI {
       throw refused(request, 409, "Conflict");
     if (request.method === "DELETE") return this.#delete(key, stored);
     if (subresource === "status") return this.#update(key, stored, { ...stored, status: body.status });
-    if (request.method === "PUT") return this.#update(key, stored, body);
+    if (request.method === "PUT") return view(request, this.#update(key, stored, body));
     return this.#update(key, stored, merged(stored, body) as Stored);
   }
 
