@@ -133,6 +133,44 @@ export function explain(change: Change): string {
   }
 }
 
+/** A sign that a change is recognised by at the start of its line. */
+export function changeSign({ change, blocked, error }: PlannedChange): "+" | "~" | "-" | "!" | "=" | "·" {
+  if (blocked !== undefined) return "·";
+  if (error !== undefined) return "!";
+  switch (change.kind) {
+    case "Write":
+      return change.creates ? "+" : "~";
+    case "Remove":
+      return "-";
+    case "Conflict":
+    case "DirectionNotSet":
+    case "Unknown":
+      return "!";
+    case "Record":
+    case "InSync":
+      return "=";
+    case "Drift":
+    case "Left":
+    case "Unmanaged":
+      return "·";
+  }
+}
+
+/** The same as `explain`, or why nothing of the kind will happen. */
+export function explainChange({ change, blocked, error }: PlannedChange): string {
+  if (blocked !== undefined) return `left alone: ${blocked}`;
+  return error === undefined ? explain(change) : `refused: ${error}`;
+}
+
+/** What happens to the keys that resources own in a file, where anything does. */
+export function explainOwners({ owners = [], hides }: PlannedChange): string[] {
+  const changed = owners.filter(({ kind }) => kind !== "InSync" && kind !== "Held");
+  return [
+    ...(hides === undefined ? [] : [`${hides} is the whole file instead of the source's copy`]),
+    ...changed.map((owned) => `${owned.owner}: ${explainOwned(owned)}`),
+  ];
+}
+
 /** One sentence of what happens to what a resource owns in a file. */
 export function explainOwned({ kind, cause }: OwnedChange): string {
   switch (kind) {

@@ -26,6 +26,14 @@ export interface Revision {
   readonly pullRequest?: PendingReview;
 }
 
+/** What a revision says of itself, without a secret. */
+export interface RevisionText {
+  /** Of the commit. */
+  readonly message: string;
+  /** For those who decide whether it is merged: Markdown, at most `longestReview` characters. Default: the message. */
+  readonly review?: string;
+}
+
 /** The pull request of a server, after what was written to its source was published. */
 export interface PendingReview {
   /** Of its page. */
@@ -34,9 +42,10 @@ export interface PendingReview {
   /**
    * `Opened`; `Updated`: was open, and has the new bytes now; `Unchanged`: is open with these very bytes; `Rejected`: was
    * closed unmerged with these very bytes, and is not opened again until there are others; `Withdrawn`: was closed by us, for
-   * there is nothing to propose any more.
+   * there is nothing to propose any more; `Behind`: is open with these very bytes, its base has others for this server since,
+   * and people committed to its branch, so that bringing the two together is left to them.
    */
-  readonly outcome: "Opened" | "Updated" | "Unchanged" | "Rejected" | "Withdrawn";
+  readonly outcome: "Opened" | "Updated" | "Unchanged" | "Behind" | "Rejected" | "Withdrawn";
 }
 
 /** Where a server's files live beside the declaration. Paths are those below the configuration directory. */
@@ -69,9 +78,9 @@ export interface Source {
   recordFile(name: RecordName): string;
   /**
    * Runs `work` while nobody else writes to this source. Throws `SourceUnavailable` when somebody does. Where a source has
-   * a history, all that was written becomes one revision at the end, or nothing does; `message` says what it is.
+   * a history, all that was written becomes one revision at the end, or nothing does; `describe` says what it is.
    */
-  exclusively<T>(work: () => Promise<T>, message?: (result: T) => string): Promise<T>;
+  exclusively<T>(work: () => Promise<T>, describe?: (result: T) => RevisionText): Promise<T>;
   /** Of a source that is read as a whole at one moment: takes that moment anew. */
   refresh?(): Promise<void>;
   /** Of a source with a history: what is read now, or was written last; undefined where it is empty. */

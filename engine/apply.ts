@@ -94,7 +94,7 @@ async function carryOut(pass: Pass, prepared: PreparedPlan, options: ApplyOption
 /** Whether it is in a pull request since an earlier run: open still, or not wanted. */
 function waitsAlready({ revision }: Collected): boolean {
   const outcome = revision?.pullRequest?.outcome;
-  return outcome === "Unchanged" || outcome === "Rejected";
+  return outcome === "Unchanged" || outcome === "Behind" || outcome === "Rejected";
 }
 
 /** Whether the source's commit is older than the one that was applied, or of another history. */

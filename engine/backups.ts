@@ -100,6 +100,6 @@ async function restoreInSource(
       );
     }
   };
-  await source.exclusively(restore, () => restoredMessage(name, paths, id));
+  await source.exclusively(restore, () => ({ message: restoredMessage(name, paths, id) }));
   return source.revision === undefined ? keptAs : keptInHistory(source.revision.commit);
 }

@@ -1,6 +1,8 @@
 import { collectedMessage } from "../core/commit-message.ts";
 import type { Change } from "../core/diff.ts";
 import { AsteriskIacError } from "../core/errors.ts";
+import type { PlannedChange } from "../core/plan.ts";
+import { collectedReview } from "../core/markdown/collected.ts";
 import type { CollectedRecord } from "../core/recorded.ts";
 import { formatCollectedRecord } from "../core/recorded.ts";
 import type { Revision } from "../core/source.ts";
@@ -32,8 +34,7 @@ export async function collect(pass: Pass, { plan, comparison, contents }: Prepar
   const { writes, removals, records } = forSource({ plan, comparison });
   const done: Collected = { written: writes, removed: removals, recorded: records, keptAs };
   if (writes.length + removals.length + records.length === 0) {
-    const isUndecided = plan.changes.some(({ change }) => change.kind === "Conflict");
-    const revision = isUndecided ? undefined : await source.withdraw?.();
+    const revision = plan.changes.some(isUndecided) ? undefined : await source.withdraw?.();
     return revision === undefined ? done : { ...done, revision };
   }
 
@@ -61,7 +62,10 @@ export async function collect(pass: Pass, { plan, comparison, contents }: Prepar
     await source.writeRecord("collected", formatCollectedRecord(record));
     return done;
   };
-  await source.exclusively(write, () => collectedMessage(plan, done));
+  await source.exclusively(write, () => ({
+    message: collectedMessage(plan, done),
+    review: collectedReview(plan, done),
+  }));
   const { revision } = source;
   return revision === undefined ? done : { ...done, keptAs: keptInHistory(revision.commit), revision };
 }
@@ -85,6 +89,12 @@ function forSource({ plan, comparison }: Pick<PreparedPlan, "plan" | "comparison
     removals: of((change) => change.kind === "Remove" && change.to === "source"),
     records: of(({ kind, path }) => kind === "Record" && isOfSource(comparison, path)),
   };
+}
+
+/** Whether the two sides will differ as before: nobody chose one, or the one that was chosen can't be written. */
+function isUndecided({ change, blocked }: PlannedChange): boolean {
+  if (change.kind === "Conflict") return true;
+  return blocked !== undefined && change.kind === "Write" && change.cause === "taken";
 }
 
 /** Whether what is equal on both sides is the source's own copy, not what a resource declares. */

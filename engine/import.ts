@@ -52,9 +52,28 @@ export async function importServer(
   if (options.again !== true) refuseLostHistory(pass);
   const done = await source.exclusively(
     () => importInto(pass, options),
-    (result) => importedMessage(result.record),
+    (result) => ({ message: importedMessage(result.record) }),
   );
   return { ...done, ...(source.revision === undefined ? {} : { revision: source.revision }) };
+}
+
+/**
+ * Throws `ImportNotDone` where what was imported waits in a pull request: until somebody merges it the source has none of
+ * it, and all of the server would look as if it were gone from there.
+ */
+export function assertMerged({ record: { server }, revision }: ImportResult): void {
+  const review = revision?.pullRequest;
+  if (review === undefined) return;
+  const { outcome, number, url } = review;
+  const [what, hint] =
+    outcome === "Rejected"
+      ? ["was closed unmerged", "Open it again and merge it"]
+      : ["waits to be merged", "Merge it"];
+  throw new AsteriskIacError(
+    "ImportNotDone",
+    `the initial import of ${server} is in pull request ${number}, which ${what}`,
+    { hint: `${hint}: ${url}. Nothing is compared or written before.` },
+  );
 }
 
 /**

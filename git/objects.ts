@@ -161,6 +161,25 @@ export class GitObjects {
     return isWhole ? false : undefined;
   }
 
+  /** The newest commit that two have in common; undefined where there is none. All of their history has to be here. */
+  async mergeBase(one: string, other: string): Promise<string | undefined> {
+    const args = ["merge-base", checkId(one), checkId(other)];
+    const { exitCode, stdout } = await runGit({ directory: this.directory, args });
+    return exitCode === 0 ? checkId(stdout.toString("utf8").trim()) : undefined;
+  }
+
+  /** The addresses of those who committed what `commit` has and `without` has not. All of their history has to be here. */
+  async committers(commit: string, without: string): Promise<ReadonlySet<string>> {
+    const args = ["log", "--format=%ce", checkId(commit), `^${checkId(without)}`];
+    const output = await runGitOrThrow({ directory: this.directory, args });
+    return new Set(
+      output
+        .toString("utf8")
+        .split("\n")
+        .filter((address) => address !== ""),
+    );
+  }
+
   /** Whether some of the history is not here. */
   async isShallow(): Promise<boolean> {
     const args = ["rev-parse", "--is-shallow-repository"];

@@ -1,21 +1,18 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { AsteriskIacError, asAsteriskIacError } from "../core/errors.ts";
-import type { Revision } from "../core/source.ts";
+import type { Revision, RevisionText } from "../core/source.ts";
 import type { Author, GitObjects } from "./objects.ts";
 import type { GitRepository } from "./repository.ts";
 import type { CommitSignatures } from "./signatures.ts";
 
 /** What one server has to say to a repository: one commit. */
-export interface GitChange {
+export interface GitChange extends RevisionText {
   /** The commit that it was made from; undefined where the branch was not there. */
   readonly base: string | undefined;
   /** The server's directory in the repository, "" for the root. While nobody else changes anything in it, the change holds. */
   readonly path: string;
   /** By path in the repository; null removes. All of them lie below `path`. */
   readonly changes: ReadonlyMap<string, Uint8Array | null>;
-  readonly message: string;
-  /** What a pull request says of it, in Markdown, without a secret; default: the message without its first line. */
-  readonly summary?: string;
   readonly author: Author;
   /** Where only signed commits are believed: then none but such is built upon, too. */
   readonly signatures?: CommitSignatures;
@@ -129,7 +126,8 @@ async function distrustOf(
   return signatures.verify(directory, tip).then(() => undefined, asAsteriskIacError);
 }
 
-async function isUntouched(
+/** Whether a branch has in the server's directory what the change was made from. */
+export async function isUntouched(
   objects: GitObjects,
   { base, path }: GitChange,
   tip: string | undefined,

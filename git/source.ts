@@ -1,7 +1,7 @@
 import { AsteriskIacError, hasErrorCode } from "../core/errors.ts";
 import { checkPath, isHidden } from "../core/paths.ts";
 import { contentHash, parseImportRecord } from "../core/record.ts";
-import type { KeptFile, RecordName, Revision, Source, SourceFile } from "../core/source.ts";
+import type { KeptFile, RecordName, Revision, RevisionText, Source, SourceFile } from "../core/source.ts";
 import type { GitBranch } from "./branch.ts";
 import type { ReadSecret } from "./filled.ts";
 import { FilledFiles } from "./filled.ts";
@@ -203,20 +203,23 @@ export class GitSource implements Source {
     return this.#publisher.withdraw?.();
   }
 
-  async exclusively<T>(work: () => Promise<T>, message?: (result: T) => string): Promise<T> {
+  async exclusively<T>(work: () => Promise<T>, describe?: (result: T) => RevisionText): Promise<T> {
     await this.#current();
     const pending: Pending = { files: new Map(), listed: new Map(), kept: new Map(), records: new Map() };
     this.#pending = pending;
     try {
       const result = await work();
-      await this.#publish(pending, message?.(result) ?? `${this.#options.server}: files changed`);
+      await this.#publish(
+        pending,
+        describe?.(result) ?? { message: `${this.#options.server}: files changed` },
+      );
       return result;
     } finally {
       this.#pending = undefined;
     }
   }
 
-  async #publish({ files, kept, records }: Pending, message: string): Promise<void> {
+  async #publish({ files, kept, records }: Pending, text: RevisionText): Promise<void> {
     const { server, path: directory, signatures } = this.#options;
     const snapshot = await this.#current();
     const { changes: taken, beforePush } = await (await this.#fill()).takeOut({ files, kept });
@@ -232,7 +235,7 @@ export class GitSource implements Source {
       base: snapshot.commit,
       path: directory,
       changes: new Map(changes.map(([path, bytes]) => [inRepository(path), bytes])),
-      message,
+      ...text,
       author: { name: `asterisk-iac ${server}`, email },
       ...(signatures === undefined ? {} : { signatures }),
     });
@@ -254,16 +257,20 @@ export class GitSource implements Source {
 
   async #take(tip: string | undefined): Promise<void> {
     const { branch, path, signatures } = this.#options;
-    const unread = this.#unread;
-    if (tip !== undefined && tip !== this.#snapshot?.commit)
-      await signatures?.verify(branch.repository.objects.directory, tip);
     const { repository } = branch;
+    const unread = this.#unread;
+    const verify = async (commit: string | undefined): Promise<void> => {
+      if (commit !== undefined && commit !== this.#snapshot?.commit)
+        await signatures?.verify(repository.objects.directory, commit);
+    };
+    await verify(tip);
     this.#snapshot = await GitSnapshot.of(repository.objects, tip, path, this.#snapshot).catch(
       async (thrown: unknown) => {
         if (!hasErrorCode(thrown, "SourceUnavailable")) throw thrown;
-        // The commit was here a moment ago: the cache is broken.
-        await repository.fetchAnew(branch.name);
-        return GitSnapshot.of(repository.objects, tip, path);
+        // The commit was here a moment ago: the cache is broken, or another took its place.
+        const now = await repository.fetchAnew(branch.name, tip);
+        if (now !== tip) await verify(now);
+        return GitSnapshot.of(repository.objects, now, path);
       },
     );
     if (this.#unread === unread) this.#unread = undefined;

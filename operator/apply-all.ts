@@ -6,12 +6,15 @@ import type { Allowance } from "../core/guard.ts";
 import { written } from "../core/guard.ts";
 import type { Owner } from "../core/ownership.ts";
 import type { Plan } from "../core/plan.ts";
+import type { PendingReview } from "../core/source.ts";
 import type { ApplyOptions, ApplyResult } from "../engine/apply.ts";
 import { applyServer } from "../engine/apply.ts";
 import type { RefusalHints } from "../engine/apply-error.ts";
 import { applyError } from "../engine/apply-error.ts";
 import type { Collected } from "../engine/collect.ts";
 import { accountOwner, confFileOwner } from "../engine/desired.ts";
+import type { ImportResult } from "../engine/import.ts";
+import { countOutcomes } from "../engine/import.ts";
 import type { Pass } from "../engine/pass.ts";
 import type { Parts } from "./declared.ts";
 
@@ -159,7 +162,7 @@ export function eventsOf({
   ];
 }
 
-/** What went to a repository, or waits there to be reviewed; not what waits since an earlier pass. */
+/** What went to a repository, or waits there to be reviewed. */
 function collectedEvents(collected: Collected | undefined): ReturnType<typeof eventsOf> {
   const revision = collected?.revision;
   if (collected === undefined || revision === undefined) return [];
@@ -168,8 +171,23 @@ function collectedEvents(collected: Collected | undefined): ReturnType<typeof ev
     const files = [...collected.written, ...collected.removed].join(", ") || "the record";
     return [{ type: "Normal", reason: "Collected", message: `${files}: commit ${commit} on ${branch}` }];
   }
-  const { outcome, number, url } = pullRequest;
+  return reviewEvents(pullRequest);
+}
+
+/** What is worth an event of an initial import. */
+export function importEvents({ record, revision, source }: ImportResult): ReturnType<typeof eventsOf> {
+  if (revision?.pullRequest !== undefined) return reviewEvents(revision.pullRequest);
+  const message = `${countOutcomes(record).Stored} files of the server are kept in ${source}`;
+  return [{ type: "Normal", reason: "Imported", message }];
+}
+
+/** What is new of a pull request; not what waits since an earlier pass. */
+function reviewEvents({ outcome, number, url }: PendingReview): ReturnType<typeof eventsOf> {
   if (outcome === "Unchanged" || outcome === "Rejected") return [];
+  if (outcome === "Behind") {
+    const message = `pull request ${number} is behind its base, and others committed to its branch: merge the base there: ${url}`;
+    return [{ type: "Warning", reason: "ReviewBehind", message }];
+  }
   const message = `pull request ${number}, ${outcome.toLowerCase()}: ${url}`;
   return [{ type: "Normal", reason: "Proposed", message }];
 }

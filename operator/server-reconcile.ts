@@ -10,15 +10,14 @@ import type { Plan, PlannedChange } from "../core/plan.ts";
 import { asteriskServer, pathPolicy } from "../core/resource/index.ts";
 import type { AsteriskServerSpec } from "../core/resource/index.ts";
 import type { Source } from "../core/source.ts";
-import { testConnection } from "../engine/connection-test.ts";
-import { countOutcomes, importServer } from "../engine/import.ts";
+import { assertMerged, importServer } from "../engine/import.ts";
 import type { Pass } from "../engine/pass.ts";
 import { SeenServers, passOver } from "../engine/pass.ts";
 import { planServer } from "../engine/plan.ts";
 import type { ServerDeclaration } from "../engine/session.ts";
 import { leavesConnections } from "../engine/session.ts";
 import type { AppliedAll } from "./apply-all.ts";
-import { applyAll, eventsOf } from "./apply-all.ts";
+import { applyAll, eventsOf, importEvents } from "./apply-all.ts";
 import { serverConditions } from "./conditions.ts";
 import type { Parts, ServerResources } from "./declared.ts";
 import { declaredOf, invalid, refuseElsewhere, releasedOf } from "./declared.ts";
@@ -143,12 +142,10 @@ export class ServerReconciler {
     // Where there is no import yet, it needs the record key, which is made if there is none.
     let pass = await look(true);
     if (pass.record?.state !== "Done") {
-      const { record } = await importServer(pass);
-      report.event(
-        "Normal",
-        "Imported",
-        `${countOutcomes(record).Stored} files of the server are kept in ${source.name}`,
-      );
+      const imported = await importServer(pass);
+      for (const { type, reason, message } of importEvents(imported)) report.event(type, reason, message);
+      assertMerged(imported);
+      const { record } = imported;
       // What was imported is what is compared.
       pass = { ...pass, record };
     }
@@ -236,6 +233,7 @@ export class ServerReconciler {
     const { session } = pass;
     try {
       if (verb === "test") {
+        const { testConnection } = await import("../engine/connection-test.ts");
         const test = await testConnection(session);
         report.event(
           "Normal",

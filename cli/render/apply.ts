@@ -95,6 +95,8 @@ const pullRequestOutcomes = {
   Opened: "opened",
   Updated: "updated",
   Unchanged: "is open with this already",
+  Behind:
+    "is open with this, but its base has moved and others committed to its branch: merge the base there",
   Rejected: "with this was closed unmerged, and is not opened again",
   Withdrawn: "closed: there is nothing to propose any more",
 } as const;

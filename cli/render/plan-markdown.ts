@@ -1,14 +1,15 @@
 /** Plans as one Markdown comment for reviewers: what callers and phones notice first, the lines of files last. */
 import type { AsteriskIacError } from "../../core/errors.ts";
 import type { Refusal } from "../../core/guard.ts";
-import type { DifferenceLine, Plan, PlannedChange } from "../../core/plan.ts";
+import { differenceMarkdown } from "../../core/markdown/difference.ts";
+import { changeMarkdown, foldsMarkdown } from "../../core/markdown/folds.ts";
+import { bounded, lengthOf, literal, longestNote } from "../../core/markdown/text.ts";
+import type { Plan } from "../../core/plan.ts";
 import { hasPendingChanges } from "../../core/plan.ts";
 import type { ReloadPlan } from "../../core/reloads.ts";
-import { differenceMarkdown } from "./difference.ts";
-import { fenced, fit, lengthOf, literal } from "./markdown.ts";
 import type { OfflineFacts } from "./offline.ts";
 import { offlineSentences } from "./offline.ts";
-import { ownersOf, reasonOf, sign, summary } from "./plan.ts";
+import { summary } from "./plan.ts";
 
 /** What came of planning one server: a plan, or why there is none. */
 export type PlannedServer =
@@ -27,9 +28,6 @@ const longestSummaries = 40_000;
 const mostNames = 30;
 /** Of one name among others. */
 const longestText = 100;
-/** Of what is said in the place of lines that are left out. */
-const longestNote = 100;
-const shortestDetail = 300;
 /** Of what is said of one server: reloads and restarts come after the effects, and have to be seen. */
 const partOfEffects = 0.6;
 
@@ -59,13 +57,13 @@ export function planMarkdown(servers: readonly PlannedServer[], gone: readonly s
     shown.push(one);
   }
   const left = told.slice(shown.length).map(({ server }) => server);
-  const details = detailsOf(
-    shown.map(({ one }) => one),
-    longestComment - used,
+  const changes = shown.flatMap(({ one }) =>
+    "plan" in one ? [[one.server, one.plan.changes] as const] : [],
   );
+  const folds = foldsMarkdown(new Map(changes), longestComment - used);
   return [
     ...head,
-    ...shown.flatMap(({ one, lines, last }) => [...lines, ...(details.get(one.server) ?? []), ...last]),
+    ...shown.flatMap(({ one, lines, last }) => [...lines, ...(folds.get(one.server) ?? []), ...last]),
     ...(left.length === 0 ? [] : [`**Left out here, for a comment holds no more: ${names(left)}.**`, ""]),
   ];
 }
@@ -93,12 +91,6 @@ function names(servers: readonly string[]): string {
   return servers.length > mostNames ? `${shown} and ${servers.length - mostNames} more` : shown;
 }
 
-/** Whole lines that fit; each stands for itself, so that a cut breaks nothing. */
-function bounded(lines: readonly string[], budget: number): readonly string[] {
-  const { shown, left } = fit(lines, budget - longestNote);
-  return left === 0 ? lines : [...shown, "", `**${left} more lines are left out here.**`, ""];
-}
-
 function section(one: PlannedServer, budget: number): string[] {
   if ("error" in one)
     return [`### ${literal(one.server)}`, "", "**Could not be planned:**", "", ...errorLines(one.error), ""];
@@ -113,7 +105,7 @@ function section(one: PlannedServer, budget: number): string[] {
     "",
     ...plan.changes
       .filter(({ difference }) => difference === undefined)
-      .map((change) => `- ${titleOf(change)}`),
+      .map((change) => `- ${changeMarkdown(change)}`),
     "",
   ];
 }
@@ -163,65 +155,6 @@ function knownReloads({ reloads, restarts, notLoaded }: ReloadPlan): string[] {
         `- reloads ${modules.map(({ module }) => literal(module)).join(", ")} for ${files}`,
     ),
     ...notLoaded.map(({ path, why }) => `- no reload for ${literal(path)}: ${literal(why)}`),
-  ];
-}
-
-function titleOf(planned: PlannedChange): string {
-  const { change, blocked, error } = planned;
-  const owners = ownersOf(planned).map((owner) => `; ${literal(owner)}`);
-  // The sentences are ours, but for names and messages in some.
-  const isOurs = blocked === undefined && error === undefined && change.kind !== "Unmanaged";
-  const reason = isOurs ? reasonOf(planned) : literal(reasonOf(planned));
-  return `<code>${sign(planned)}</code> ${literal(change.path)}: ${reason}${owners.join("")}`;
-}
-
-const marks = { same: " ", added: "+", removed: "-" } as const;
-
-/** The lines of files behind folds, by server; all together within a budget, which each gets its part of. */
-function detailsOf(
-  servers: readonly PlannedServer[],
-  budget: number,
-): ReadonlyMap<string, readonly string[]> {
-  const all = servers.flatMap((one) =>
-    "plan" in one ? one.plan.changes.map((planned) => ({ server: one.server, planned })) : [],
-  );
-  const foldable = all.filter(({ planned }) => planned.difference !== undefined);
-  const details = new Map<string, string[]>();
-  const omitted = new Map<string, number>();
-  let left = budget;
-  for (const [at, { server, planned }] of foldable.entries()) {
-    const fold = foldOf(planned, Math.floor(left / (foldable.length - at)));
-    if (fold === undefined) {
-      omitted.set(server, (omitted.get(server) ?? 0) + 1);
-      continue;
-    }
-    left -= lengthOf(fold);
-    details.set(server, [...(details.get(server) ?? []), ...fold]);
-  }
-  for (const [server, count] of omitted) {
-    const note = `**The lines of ${count} more files are left out here.**`;
-    details.set(server, [...(details.get(server) ?? []), note, ""]);
-  }
-  return details;
-}
-
-/** Undefined where there is no room for anything that says something. */
-function foldOf(planned: PlannedChange, budget: number): string[] | undefined {
-  const lines = (planned.difference ?? []).flatMap(({ oldStart, newStart, lines: hunk }) => [
-    `@@ -${oldStart} +${newStart} @@`,
-    ...hunk.map(({ kind, text }: DifferenceLine) => marks[kind] + text),
-  ]);
-  const before = [`<details><summary>${titleOf(planned)}</summary>`, ""];
-  const after = ["", "</details>", ""];
-  const room = budget - lengthOf(before) - lengthOf(after) - longestNote;
-  if (room < shortestDetail && lengthOf(lines) > room) return undefined;
-  const { shown, left } = fit(lines, room);
-  const code = fenced("diff", shown);
-  return [
-    ...before,
-    ...code,
-    ...(left === 0 ? [] : ["", `**${left} more lines are left out here.**`]),
-    ...after,
   ];
 }
 

@@ -1,5 +1,5 @@
 import type { DifferenceHunk, Plan, PlannedChange } from "../../core/plan.ts";
-import { explain, explainOwned } from "../../core/plan.ts";
+import { changeSign, explainChange, explainOwners } from "../../core/plan.ts";
 import type { ReloadPlan } from "../../core/reloads.ts";
 import { differenceText } from "./difference.ts";
 import type { OfflineFacts } from "./offline.ts";
@@ -8,47 +8,10 @@ import { disturbsCalls } from "../../engine/active-calls.ts";
 import type { Paint } from "../terminal.ts";
 import { printable } from "../terminal.ts";
 
-/** A sign a change is recognised by at the start of its line. */
-export function sign({ change, blocked, error }: PlannedChange): string {
-  if (blocked !== undefined) return "·";
-  if (error !== undefined) return "!";
-  switch (change.kind) {
-    case "Write":
-      return change.creates ? "+" : "~";
-    case "Remove":
-      return "-";
-    case "Conflict":
-    case "DirectionNotSet":
-    case "Unknown":
-      return "!";
-    case "Record":
-    case "InSync":
-      return "=";
-    case "Drift":
-    case "Left":
-    case "Unmanaged":
-      return "·";
-  }
-}
-
 const styles = { "+": "green", "~": "yellow", "-": "red", "!": "red", "=": "dim", "·": "dim" } as const;
 
 function title(planned: PlannedChange): string {
-  const reason = reasonOf(planned);
-  return `${printable(planned.change.path)}: ${printable(reason)}`;
-}
-
-export function reasonOf({ change, blocked, error }: PlannedChange): string {
-  if (blocked !== undefined) return `left alone: ${blocked}`;
-  return error === undefined ? explain(change) : `refused: ${error}`;
-}
-
-export function ownersOf({ owners = [], hides }: PlannedChange): string[] {
-  const changed = owners.filter(({ kind }) => kind !== "InSync" && kind !== "Held");
-  return [
-    ...(hides === undefined ? [] : [printable(`${hides} is the whole file instead of the source's copy`)]),
-    ...changed.map((owned) => printable(`${owned.owner}: ${explainOwned(owned)}`)),
-  ];
+  return `${printable(planned.change.path)}: ${printable(explainChange(planned))}`;
 }
 
 export function summary(plan: Plan): string {
@@ -89,9 +52,9 @@ export function planText(plan: Plan, paint: Paint): string[] {
   const direction = plan.updateDirection ?? "no updateDirection: nothing is ever written";
   const lines = [`${paint("bold", plan.server)}  ${direction}  ${summary(plan)}`];
   for (const planned of plan.changes) {
-    const mark = sign(planned) as keyof typeof styles;
+    const mark = changeSign(planned);
     lines.push(`  ${paint(styles[mark], mark)} ${title(planned)}`);
-    lines.push(...ownersOf(planned).map((line) => `      ${line}`));
+    lines.push(...explainOwners(planned).map((line) => `      ${printable(line)}`));
     for (const hunk of planned.difference ?? []) {
       lines.push(`      ${paint("cyan", hunkHeader(hunk))}`);
       for (const line of hunk.lines) {

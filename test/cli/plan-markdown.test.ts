@@ -6,6 +6,7 @@ import { filesOf, effectiveView } from "../../core/conf/index.ts";
 import { differenceOf } from "../../core/difference.ts";
 import type { Plan, PlannedChange } from "../../core/plan.ts";
 import { makePlan } from "../../core/plan.ts";
+import { outsideOfCode } from "../support/markdown.ts";
 
 /** What GitHub takes. */
 const longest = 65_536;
@@ -94,24 +95,9 @@ test("nothing of a file, a name or a message means anything outside of code", ()
   const error = new AsteriskIacError("InvalidManifest", hostile, { hint: hostile, where: { file: hostile } });
   const shown = text({ ...one, offline }, { server: "pbx2", error });
   expect(shown).not.toMatch(/[\0-\x08\x0b-\x1f\u202e]/);
-  const outside = withoutCode(`${shown}\n${failureMarkdown(error).join("\n")}`);
+  const outside = outsideOfCode(`${shown}\n${failureMarkdown(error).join("\n")}`);
   expect(outside).not.toMatch(/@|onerror|https:|javascript|evil/);
 });
-
-/** What a renderer takes for more than text: all but code between tags, its marks entities, and fenced blocks. */
-function withoutCode(markdown: string): string {
-  const lines: string[] = [];
-  let fence: string | undefined;
-  for (const line of markdown.split("\n")) {
-    const [, marks = ""] = /^ {0,3}(`{3,})[^`]*$/.exec(line) ?? [];
-    if (fence === undefined && marks !== "") fence = marks;
-    else if (fence !== undefined && /^ {0,3}`+\s*$/.test(line) && line.trim().length >= fence.length)
-      fence = undefined;
-    else if (fence === undefined) lines.push(line);
-  }
-  expect(fence).toBeUndefined();
-  return lines.join("\n").replace(/<code>[^<>`@]*<\/code>/g, "");
-}
 
 test("a comment is never longer than a forge takes, and says how much is left out", () => {
   const long = (count: number): string[] =>

@@ -151,7 +151,7 @@ describeGitea("with a real Gitea", () => {
           const [, pullRequest] = await remote.pullRequests();
           expect(pullRequest).toMatchObject({
             state: "open",
-            body: expect.stringContaining("queues 400, 401 added"),
+            body: expect.stringContaining("<code>queues 400&#44; 401 added</code>"),
           });
           expect(await remote.read("pbx1/queues_additional.conf", "asterisk-iac/pbx1")).toContain("[401]");
           expect(await remote.read("pbx1/queues_additional.conf")).not.toContain("[400]");
@@ -160,6 +160,22 @@ describeGitea("with a real Gitea", () => {
         });
         expect(watched.stdout.match(/pull request 2 opened/g)).toHaveLength(1);
         expect(watched.stdout.match(/pull request 2 is open with this/g)).toHaveLength(2);
+      },
+      deadlineMs,
+    );
+
+    test(
+      "and which can be merged again after main has other bytes, once the server's are chosen",
+      async () => {
+        const person = await remote.clone();
+        await person.push({ "pbx1/queues_additional.conf": "[400]\nstrategy=linear\n" });
+        expect((await run(lab, ["apply", "--yes"])).code).toBe(3);
+        // What FreePBX generates is never written: the repository's bytes can't be had by choosing them.
+        expect((await run(lab, ["apply", "--yes", "--take", "source"])).stdout).not.toContain("pull request");
+        expect((await remote.pullRequests())[1]).toMatchObject({ state: "open" });
+        const taken = await run(lab, ["apply", "--yes", "--take", "server"]);
+        expect(taken).toMatchObject({ code: 0, stdout: expect.stringContaining("pull request 2 updated") });
+        expect((await remote.pullRequests())[1]?.body).toContain("\n-strategy=linear\n");
         await remote.merge(2);
         expect((await run(lab, ["plan", "--detailed-exitcode"])).code).toBe(0);
       },

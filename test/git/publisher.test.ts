@@ -41,7 +41,7 @@ function sourceOf(name: string, on = branch): GitSource {
 const writing = (source: GitSource, path: string, text: string) =>
   source.exclusively(
     async () => expect(await source.write(path, Buffer.from(text), null)).toBe(true),
-    () => `${path} written`,
+    () => ({ message: `${path} written` }),
   );
 
 const pushes = async (): Promise<number> =>

@@ -96,7 +96,7 @@ describe("while it is open", () => {
     const opened = await publish({ "queues.conf": "[support]\n" });
     const updated = await publish(
       { "queues.conf": "[support]\nstrategy=linear\n" },
-      { message: "pbx1: strategy", summary: "Calls go to agents **one after the other**." },
+      { message: "pbx1: strategy", review: "Calls go to agents **one after the other**." },
     );
     expect(updated.pullRequest).toEqual({ ...opened.pullRequest, outcome: "Updated" });
     const clone = await remote.clone();
@@ -154,14 +154,73 @@ describe("while it is open", () => {
   });
 
   test("a text that is too long is cut", async () => {
-    await publish(
-      { "queues.conf": "1\n" },
-      { message: `pbx1: ${"x".repeat(300)}`, summary: "line\n".repeat(30_000) },
-    );
+    const message = `pbx1: ${"x".repeat(300)}\n\n${`${"line ".repeat(40)}\n`.repeat(30_000)}`;
+    await publish({ "queues.conf": "1\n" }, { message });
     const [pullRequest] = await remote.pullRequests();
     expect(pullRequest?.title).toHaveLength(200);
     expect(pullRequest?.body.length).toBeLessThanOrEqual(60_000);
-    expect(pullRequest?.body).toMatch(/line\n\n\(Cut here: the changed files say the rest\.\)\n$/);
+    expect(pullRequest?.body).toMatch(/\n```\n\n\*\*\d+ more lines are left out here: .*\*\*\n$/);
+  });
+
+  test("no name in a title or a message mentions anybody, or closes an issue", async () => {
+    const message = "pbx1: @all closes #1.conf collected\n\n- ```\n- [@all] added, closes #1";
+    await publish({ "queues.conf": "1\n" }, { message });
+    const [pullRequest] = await remote.pullRequests();
+    expect(pullRequest?.title).toBe("pbx1: @\u2060all closes #\u20601.conf collected");
+    expect(pullRequest?.body).toContain("\n````text\n- ```\n- [@all] added, closes #1\n````\n");
+  });
+});
+
+describe("while it is open, main moves", () => {
+  test("elsewhere: it stays as it is", async () => {
+    const opened = await publish({ "queues.conf": "1\n" });
+    await (await remote.clone()).push({ "pbx2/queues.conf": "another's\n" });
+    const before = { fetches: await transfers("fetch"), pushes: await transfers("push") };
+    expect((await publish({ "queues.conf": "1\n" })).pullRequest?.outcome).toBe("Unchanged");
+    // That of main itself.
+    const after = { fetches: (await transfers("fetch")) - 1, pushes: await transfers("push") };
+    expect(after).toEqual(before);
+    expect(await remote.head(branch)).toBe(opened.commit);
+  });
+
+  test("in the same file: it is brought together with that, and can be merged", async () => {
+    await publish({ "queues.conf": "1\n" });
+    const main = await (await remote.clone()).push({ "pbx1/queues.conf": "by hand\n" });
+    // Another run, whose cache has nothing of the history yet.
+    const change = await changeTo({ "queues.conf": "1\n" }, { review: "What it is now." });
+    const other = open();
+    await other.repository.fetch("main");
+    const updated = await other.publisher.publish(change);
+    expect(updated.pullRequest).toMatchObject({ number: 1, outcome: "Updated" });
+    const [pullRequest] = await remote.pullRequests();
+    expect(pullRequest?.body).toContain("What it is now.");
+    const clone = await remote.clone();
+    expect(await clone.git("merge-base", main, updated.commit)).toBe(main);
+    expect(await clone.git("diff", main, updated.commit)).toContain("-by hand\n+1");
+    const pushes = await transfers("push");
+    expect((await publish({ "queues.conf": "1\n" })).pullRequest?.outcome).toBe("Unchanged");
+    expect(await transfers("push")).toBe(pushes);
+    await clone.merge(branch);
+    expect(await remote.read("pbx1/queues.conf")).toBe("1\n");
+  });
+
+  test("and somebody committed to its branch: both are left to them", async () => {
+    await publish({ "queues.conf": "1\n" });
+    const person = await remote.clone();
+    await person.git("checkout", "--quiet", branch);
+    const theirs = await person.push({ "pbx1/queues.conf": "1 ; theirs\n" });
+    await (await remote.clone()).push({ "pbx1/other.conf": "by hand\n" });
+    const first = await publish({ "queues.conf": "1\n" });
+    expect(first.pullRequest).toMatchObject({ number: 1, outcome: "Behind" });
+    const fetches = await transfers("fetch");
+    expect(await publish({ "queues.conf": "1\n" })).toEqual(first);
+    // What was found is not looked for again: the one fetch is that of main.
+    expect(await transfers("fetch")).toBe(fetches + 1);
+    expect(await remote.head(branch)).toBe(theirs);
+    await person.git("fetch", "--quiet");
+    await person.merge("main");
+    expect((await publish({ "queues.conf": "1\n" })).pullRequest?.outcome).toBe("Unchanged");
+    expect(await remote.read("pbx1/queues.conf", branch)).toBe("1 ; theirs\n");
   });
 });
 
@@ -260,6 +319,17 @@ describe("when something goes wrong in between", () => {
     const later = await changeTo({ "queues.conf": "1\n" }, { beside: { "secrets.age": "y" } });
     const opened = await other.publisher.publish(later);
     expect(opened).toMatchObject({ commit: pushed, pullRequest: { number: 1, outcome: "Opened" } });
+  });
+
+  test("what was merged while the plan was carried out is not proposed once more", async () => {
+    const change = await changeTo({ "queues.conf": "1\n" });
+    await publisher.publish(change);
+    await remote.squash(1);
+    await expect(publisher.publish(change)).rejects.toMatchObject({
+      code: "ChangedMeanwhile",
+      next: "Retry",
+    });
+    expect(await remote.pullRequests()).toHaveLength(1);
   });
 
   test("what somebody else pushes to the branch meanwhile stays in its history", async () => {

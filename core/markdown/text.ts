@@ -1,5 +1,5 @@
 /** Markdown for pull requests, in which text from elsewhere is only text. */
-import { inert } from "../../core/conf/lint/inert.ts";
+import { inert } from "../conf/lint/inert.ts";
 
 /** Nobody reads more of one text, and one line may fill a comment. Characters. */
 const longestText = 300;
@@ -42,4 +42,13 @@ export function fit(lines: readonly string[], budget: number): { shown: readonly
     count++;
   }
   return { shown: lines.slice(0, count), left: lines.length - count };
+}
+
+/** Of what is said in the place of lines that are left out. Characters. */
+export const longestNote = 100;
+
+/** Whole lines that fit; each stands for itself, so that a cut breaks nothing. What is left out is counted. */
+export function bounded(lines: readonly string[], budget: number): readonly string[] {
+  const { shown, left } = fit(lines, budget - longestNote);
+  return left === 0 ? lines : [...shown, "", `**${left} more lines are left out here.**`, ""];
 }
