@@ -2,10 +2,11 @@ import type { ConfFiles, EffectiveView, LoadOptions } from "../core/conf/index.t
 import { filesOf, globAsterisk } from "../core/conf/index.ts";
 import { IncludePaths } from "../core/conf/include-paths.ts";
 import type { Diagnostic, LintOptions } from "../core/conf/lint.ts";
-import { lintDirectory } from "../core/conf/lint.ts";
+import { hideQuotesOf, lintDirectory } from "../core/conf/lint.ts";
 import type { Load } from "../core/conf/load.ts";
 import { loadOnce } from "../core/conf/load.ts";
 import { parseOnce } from "../core/conf/parse-once.ts";
+import type { SecretRule } from "../core/conf/secrets.ts";
 import { checkConfiguration } from "../core/check-configuration.ts";
 import { excessesOf, explainExcess } from "../core/change-limit.ts";
 import type { Change, Side } from "../core/diff.ts";
@@ -44,6 +45,8 @@ export interface ConsequenceOptions {
   readonly configDirectory: string;
   readonly allowExec: boolean;
   readonly maxChange: MaxChange;
+  /** What holds a secret beside what is known to: no error quotes it. */
+  readonly declaredSecrets: readonly SecretRule[];
 }
 
 /** The bytes of a side after the changes that are made to it. */
@@ -98,6 +101,7 @@ export function consequencesOf(change: SideChange, options: ConsequenceOptions):
         : errorsOf(stateBefore, stateAfter, viewChanges({ views }), {
             ...load,
             allowExec: options.allowExec,
+            declaredSecrets: options.declaredSecrets,
           }),
     rootsOf,
     includerOf: (path) => needed.get(path),
@@ -121,7 +125,7 @@ function errorsOf(
   before: State,
   after: State,
   views: ReadonlyMap<string, ViewChange>,
-  options: LintOptions,
+  { declaredSecrets, ...options }: LintOptions & Pick<ConsequenceOptions, "declaredSecrets">,
 ): ReadonlyMap<string, string> {
   const lint = ({ paths, files, loaded }: State): Diagnostic[] =>
     lintDirectory(paths, files, options, loaded);
@@ -129,8 +133,12 @@ function errorsOf(
   const found = lint(after);
   // What was there before matters only beside what would be.
   const known = found.some(({ severity }) => severity === "error") ? lint(before) : [];
-  for (const { file, line, message } of checkConfiguration({ before: known, after: found, views })) {
-    if (!errors.has(file)) errors.set(file, line === 0 ? message : `line ${line}: ${message}`);
+  const refused = checkConfiguration({ before: known, after: found, views });
+  if (refused.length === 0) return errors;
+  const hide = hideQuotesOf(after.paths, after.files, declaredSecrets);
+  for (const { file, line, message } of refused) {
+    const told = hide(message);
+    if (!errors.has(file)) errors.set(file, line === 0 ? told : `line ${line}: ${told}`);
   }
   return errors;
 }

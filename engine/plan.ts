@@ -15,7 +15,7 @@ import type { OwnedChange } from "../core/ownership.ts";
 import { contentHash } from "../core/record.ts";
 import { redact } from "../core/redact.ts";
 import { fileSelector } from "../core/resource/index.ts";
-import { rulesToShowWith } from "../core/resource/secret-keys.ts";
+import { declaredRules, rulesToShowWith } from "../core/resource/secret-keys.ts";
 import type { CompareOptions, Comparison } from "./comparison.ts";
 import { compare } from "./comparison.ts";
 import { desiredBytes } from "./ownership.ts";
@@ -169,7 +169,9 @@ export function consequenceOptions({
   asteriskVersion,
   configDirectory,
 }: PlanView): ConsequenceOptions {
-  return { asteriskVersion, configDirectory, allowExec: spec.allowExec, maxChange: spec.maxChange };
+  const { allowExec, maxChange } = spec;
+  const declaredSecrets = declaredRules(spec.source?.git?.secretKeys);
+  return { asteriskVersion, configDirectory, allowExec, maxChange, declaredSecrets };
 }
 
 async function consequencesOfAll(

@@ -107,9 +107,20 @@ class StoreVault implements Vault {
           { next: "Retry", hint: "Nothing was pushed; the next run starts with what is there." },
         );
     }
-    if (added.size > 0) await this.#secrets.writeAll(this.name, added);
+    if (added.size === 0) return;
+    await this.#secrets.writeAll(this.name, added).catch((cause: unknown) => {
+      const size = [...present, ...added].reduce((sum, [, value]) => sum + value.length, 0);
+      if (!hasErrorCode(cause, "KubernetesRefused") || size <= largestSecret) throw cause;
+      throw new AsteriskIacError("KubernetesRefused", `the secret ${this.name} is full`, {
+        cause,
+        hint: `Nothing was pushed. Remove from it what no commit that you may go back to refers to, as docs/secrets-in-git.md says, or set source.git.secrets to Age.`,
+      });
+    });
   }
 }
+
+/** What Kubernetes takes in one Secret: 1 MiB of values. Bytes. */
+const largestSecret = 1024 * 1024;
 
 function withoutLineEnd(value: Buffer): Buffer {
   const end = value.at(-1) !== 0x0a ? 0 : value.at(-2) === 0x0d ? 2 : 1;

@@ -1,5 +1,4 @@
 /** A server's secrets as one file beside its records, encrypted with age (https://age-encryption.org/v1). */
-import { Decrypter, Encrypter, armor, generateX25519Identity, identityToRecipient } from "age-encryption";
 import { z } from "zod";
 import type { SecretRule } from "../core/conf/secrets.ts";
 import { secretRules } from "../core/conf/secrets.ts";
@@ -26,6 +25,9 @@ export interface AgeOptions {
   readonly recipients?: readonly string[];
   readonly rules?: readonly SecretRule[];
 }
+
+/** Loaded when it is wanted: most servers have no vault, and its mathematics takes 20 MiB. */
+const loadAge = () => import("age-encryption");
 
 const payload = z.object({
   version: z.literal(1),
@@ -67,23 +69,31 @@ export class AgeVault implements Vault {
     return file === undefined ? new Map() : valuesOf(await this.#open(file));
   }
 
-  async prepare(values: SecretValues, file: Uint8Array | undefined): Promise<PreparedVault> {
+  async prepare(
+    values: SecretValues,
+    file: Uint8Array | undefined,
+    elsewhere: () => Promise<readonly string[]> = () => Promise.resolve([]),
+  ): Promise<PreparedVault> {
     const beforePush = (): Promise<void> => Promise.resolve();
     if (file === undefined && values.size === 0) return { file, beforePush };
+    if (file === undefined && (await this.#identity.read()) === undefined)
+      this.#refuseSecondKey(await elsewhere());
     // Whoever has a file has had its key: another would open nothing of what is there.
     const before = file === undefined ? undefined : await this.#open(file);
     const recipients = await this.#allRecipients();
     const after: Payload = { version: 1, recipients, values: textsOf(values) };
     if (before !== undefined && format(before) === format(after)) return { file, beforePush };
+    const { Encrypter, armor } = await loadAge();
     const encrypter = new Encrypter();
     for (const recipient of recipients) encrypter.addRecipient(recipient);
     return { file: Buffer.from(armor.encode(await encrypter.encrypt(format(after)))), beforePush };
   }
 
   async #allRecipients(): Promise<string[]> {
+    const { generateX25519Identity, identityToRecipient } = await loadAge();
     const identity = await this.#identity.readOrCreate(generateX25519Identity);
     const own = await this.#understood(() => identityToRecipient(identity.trim()));
-    for (const recipient of this.#recipients) checkRecipient(recipient);
+    for (const recipient of this.#recipients) await checkRecipient(recipient);
     return [...new Set([own, ...[...this.#recipients].sort(comparePaths)])];
   }
 
@@ -93,6 +103,7 @@ export class AgeVault implements Vault {
       throw this.#unreadable("holds the marks of a merge conflict", {
         hint: `Take one side of it whole (git checkout --ours or --theirs): values that only the other has are told by name, and put in with age.`,
       });
+    const { Decrypter, armor, identityToRecipient } = await loadAge();
     const decrypter = new Decrypter();
     const identity = (await this.#readIdentity()).trim();
     await this.#understood(() => decrypter.addIdentity(identity));
@@ -119,6 +130,22 @@ export class AgeVault implements Vault {
         hint: 'It is JSON: {"version": 1, "recipients": ["age1…"], "values": {"KEY": "VALUE"}}, each value in quotes.',
       });
     }
+  }
+
+  /** Only the first file of a repository comes with a new key: the key of those that are there was lost, or is elsewhere. */
+  #refuseSecondKey(files: readonly string[]): void {
+    const [first, ...others] = files;
+    if (first === undefined) return;
+    const which = others.length === 0 ? first : `${first} and ${String(others.length)} more`;
+    throw new AsteriskIacError(
+      "SecretMissing",
+      `the key to the secrets of other servers in the repository is not there: ${this.#identity.place}`,
+      {
+        hint:
+          `It opens ${which}: restore it from your backup, or copy it from where these are written. ` +
+          `For a key of its own, make one with age-keygen and store that there.`,
+      },
+    );
   }
 
   async #readIdentity(): Promise<string> {
@@ -186,7 +213,8 @@ function fromText(text: string): Buffer {
     : Buffer.from(text);
 }
 
-function checkRecipient(recipient: string): void {
+async function checkRecipient(recipient: string): Promise<void> {
+  const { Encrypter } = await loadAge();
   try {
     new Encrypter().addRecipient(recipient);
   } catch (cause) {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { lstat, mkdir, readdir, readlink, rename, rm } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, readlink, realpath, rename, rm, symlink } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { lock } from "proper-lockfile";
 import { AsteriskIacError, hasErrorCode } from "../core/errors.ts";
 import { madeRefs } from "./objects.ts";
@@ -27,19 +27,22 @@ const mostLooseInSample = 27;
 /** Where nobody can say whether a git that left its lock still lives, this is how long none does. Milliseconds. */
 const noGitLivesMs = 600_000;
 
+/** What bare repositories are called, the one that is read and those whose place it took. */
+const repositoryPrefix = "repository";
+
 /**
- * The folder of one repository in the cache, 0700: `repository`, which is bare, and what the runs that share it need.
- * Everything in it can be fetched again.
+ * The folder of one repository in the cache, 0700: `current`, a link to the bare repository that is read now, and what the
+ * runs that share it need. Everything in it can be fetched again.
  */
 export class RepositoryCache {
   readonly directory: string;
-  /** The bare repository. */
+  /** The bare repository. What began to read it goes on to the end, whatever takes its place. */
   readonly repository: string;
 
   /** @param name what tells this repository, and who reads it, from others */
   constructor(root: string, name: string) {
     this.directory = join(root, createHash("sha256").update(name).digest("hex").slice(0, 32));
-    this.repository = join(this.directory, "repository");
+    this.repository = join(this.directory, "current");
   }
 
   /**
@@ -70,10 +73,18 @@ export class RepositoryCache {
     }
   }
 
-  /** Empties the cache, where what is in it can't be used. */
-  async remake(): Promise<void> {
-    await rm(this.repository, { recursive: true, force: true });
-    await this.#makeRepository();
+  /** Which repository is read now: another name, another repository. Undefined where there is none yet. */
+  async generation(): Promise<string | undefined> {
+    return readlink(this.repository).catch(() => undefined);
+  }
+
+  /** Has `fill` fill an empty repository, then puts that in the place of the one that is here; where it fails, nothing is. */
+  async remake<T>(fill: (repository: string) => Promise<T>): Promise<T> {
+    const made = await this.#makeEmpty();
+    const result = await fill(made);
+    await this.#use(made);
+    await this.#removeReplaced();
+    return result;
   }
 
   /** Makes one pack of many, and of what we made and never pushed nothing. What fails is tried again another time. */
@@ -100,16 +111,35 @@ export class RepositoryCache {
   }
 
   async #makeRepository(): Promise<void> {
-    if ((await namesIn(this.repository)).includes("HEAD")) return;
-    const made = join(this.directory, "new");
-    await rm(made, { recursive: true, force: true });
-    await rm(this.repository, { recursive: true, force: true });
-    await mkdir(made, { mode: 0o700 });
+    if (!(await namesIn(this.repository)).includes("HEAD")) await this.#use(await this.#makeEmpty());
+    await this.#removeReplaced();
+  }
+
+  async #makeEmpty(): Promise<string> {
+    const made = await mkdtemp(join(this.directory, `${repositoryPrefix}-`));
     await runGitOrThrow({
       directory: made,
       args: ["init", "--quiet", "--bare", "--template=", "--initial-branch=main"],
     });
-    await rename(made, this.repository);
+    return made;
+  }
+
+  /** Renaming a link is one step: at no time is there no repository. */
+  async #use(made: string): Promise<void> {
+    const next = join(this.directory, "next");
+    await rm(next, { force: true });
+    await symlink(basename(made), next);
+    await rename(next, this.repository);
+  }
+
+  /** Removes the repositories that are read no more: whose place another took, or that were never filled. As `tidy` does. */
+  async #removeReplaced(): Promise<void> {
+    const current = await this.generation();
+    const replaced = (await namesIn(this.directory)).filter(
+      (name) => name.startsWith(repositoryPrefix) && name !== current,
+    );
+    for (const path of replaced.map((name) => join(this.directory, name)))
+      if (await isLeft(path)) await rm(path, { recursive: true, force: true }).catch(() => undefined);
   }
 
   async #recover(): Promise<void> {
@@ -117,7 +147,7 @@ export class RepositoryCache {
     const locks = await this.#locks();
     if (left.length === 0 && locks.length === 0) return;
     const paths = [...left.map((name) => join(this.directory, name)), ...locks];
-    if ((await isWorkedIn(this.repository)) ?? !(await areOld(paths))) {
+    if (!(await isLeft(this.repository, paths))) {
       throw new AsteriskIacError(
         "SourceUnavailable",
         `a git of an earlier run still works in ${this.repository}`,
@@ -148,13 +178,21 @@ async function namesIn(directory: string): Promise<string[]> {
   });
 }
 
-/** Whether a process works in a directory, as a git whose run was killed does for a moment. Undefined where nobody can say. */
-async function isWorkedIn(directory: string): Promise<boolean | undefined> {
+/** Whether no git works in a repository any more; where nobody can say, after how old `paths` are. */
+async function isLeft(repository: string, paths: readonly string[] = [repository]): Promise<boolean> {
+  const isWorkedIn = await hasProcess(repository);
+  return isWorkedIn === undefined ? areOld(paths) : !isWorkedIn;
+}
+
+/** Whether a process works in a directory, as every git of ours does in its repository. Undefined where nobody can say. */
+async function hasProcess(directory: string): Promise<boolean | undefined> {
   const processes = await readdir("/proc").catch(() => undefined);
   const places = processes
     ?.filter((name) => /^\d+$/.test(name))
     .map((id) => readlink(`/proc/${id}/cwd`).catch(() => ""));
-  return places === undefined ? undefined : (await Promise.all(places)).includes(directory);
+  if (places === undefined) return undefined;
+  const place = await realpath(directory).catch(() => directory);
+  return (await Promise.all(places)).includes(place);
 }
 
 async function areOld(paths: readonly string[]): Promise<boolean> {

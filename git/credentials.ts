@@ -16,10 +16,12 @@ export interface GitCredentials {
   readonly password?: string;
 }
 
-/** What one git needs to reach its remote. No secret is in it: they are in files that are ours alone. */
+/** What one git needs to reach its remote. What it is run with holds no secret: they are in files that are ours alone. */
 export interface Access {
   readonly env: Readonly<Record<string, string>>;
   readonly config: readonly string[];
+  /** What must not be told, should the remote say it. */
+  readonly secrets: readonly string[];
 }
 
 const machinesMatter = [
@@ -54,6 +56,23 @@ export async function withAccess<T>(
 
 type Write = (name: string, text: string) => Promise<string>;
 
+/** A name as long as this may well be a token: some forges take it in the name's place. Characters. */
+const tokenLength = 20;
+
+/** The secrets of HTTP as they are, and as requests carry them. Longest first: one may be part of another. */
+function secretsOfHTTP(username: string, password: string): string[] {
+  const values = username.length < tokenLength ? [password] : [username, password];
+  const basic = Buffer.from(`${username}:${password}`).toString("base64");
+  return [...values, ...values.map(encodeURIComponent), basic]
+    .filter((value) => value !== "")
+    .sort((a, b) => b.length - a.length);
+}
+
+/** The lines of a private key that hold it. */
+function secretsOfKey(privateKey: string): string[] {
+  return privateKey.split(/\s+/).filter((line) => line.length >= tokenLength);
+}
+
 async function httpAccess(
   url: string,
   { username = "token", password }: GitCredentials,
@@ -67,11 +86,13 @@ async function httpAccess(
     return value === undefined ? [] : [[name, value] as const];
   });
   const env = { GIT_ALLOW_PROTOCOL: protocol.slice(0, -1), ...Object.fromEntries(inherited) };
-  if (password === undefined) return { env, config: common };
+  if (password === undefined) return { env, config: common, secrets: [] };
   // What git asks a helper for is answered from a file: neither its environment nor its arguments hold a secret.
-  const answer = await write("answer", `username=${oneLine(username)}\npassword=${oneLine(password)}\n`);
+  const [name, word] = [oneLine(username), oneLine(password)];
+  const answer = await write("answer", `username=${name}\npassword=${word}\n`);
   const helper = `!f() { test "$1" != get || cat ${shellWord(answer)}; }; f`;
-  return { env, config: [...common, `credential.${origin}.helper=${helper}`] };
+  const config = [...common, `credential.${origin}.helper=${helper}`];
+  return { env, config, secrets: secretsOfHTTP(name, word) };
 }
 
 async function sshAccess({ privateKey, knownHosts }: GitCredentials, write: Write): Promise<Access> {
@@ -100,10 +121,11 @@ async function sshAccess({ privateKey, knownHosts }: GitCredentials, write: Writ
   if (privateKey !== undefined) {
     const key = shellWord(await write("key", withNewline(privateKey)));
     const only = ["-o IdentitiesOnly=yes", "-o IdentityAgent=none", `-i ${key}`];
-    return { env: { ...env, GIT_SSH_COMMAND: command(only) }, config: [] };
+    const secrets = secretsOfKey(privateKey);
+    return { env: { ...env, GIT_SSH_COMMAND: command(only) }, config: [], secrets };
   }
   const withAgent = agent === undefined ? env : { ...env, SSH_AUTH_SOCK: agent };
-  return { env: { ...withAgent, GIT_SSH_COMMAND: command([]) }, config: [] };
+  return { env: { ...withAgent, GIT_SSH_COMMAND: command([]) }, config: [], secrets: [] };
 }
 
 /** A value as a line of git's credential protocol. */

@@ -132,7 +132,9 @@ export class FilledFiles {
     for (const [name, bytes] of keptPaths) await take(name, name.split("/").slice(3).join("/"), bytes);
     values = dropUnused(vault, values, this.#replaced(changes), await this.#left(changes));
     for (const prove of proofs) await prove();
-    const prepared = await vault.prepare(values, vaultFile(this.#snapshot, vault));
+    const { file = "" } = vault;
+    const elsewhere = (): Promise<readonly string[]> => this.#snapshot.elsewhere(`${room}/${file}`);
+    const prepared = await vault.prepare(values, vaultFile(this.#snapshot, vault), elsewhere);
     return { changes: withVault(changes, vault, prepared), beforePush: () => prepared.beforePush() };
   }
 

@@ -1,9 +1,11 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { AsteriskIacError } from "../core/errors.ts";
 import { branchProblem, gitURLProblem } from "../core/resource/index.ts";
 import { RepositoryCache } from "./cache.ts";
 import type { Access, GitCredentials } from "./credentials.ts";
 import { withAccess } from "./credentials.ts";
 import { GitObjects } from "./objects.ts";
+import type { Failure } from "./refusals.ts";
 import { failureOf } from "./refusals.ts";
 import type { GitRun } from "./run.ts";
 import { runGit, runGitOrThrow } from "./run.ts";
@@ -33,6 +35,9 @@ interface KnownBranch {
 
 /** How much more of the history is fetched each time that it does not reach far enough. Commits; then all of it. */
 const deepenings = ["--deepen=50", "--deepen=1000", "--unshallow"];
+
+/** So many times a branch is found locked by somebody else's push, which takes a moment. */
+const mostTriesWhileLocked = 5;
 
 /**
  * A bare, shallow cache of a repository that is somewhere else. One object serves all who read the same repository in a
@@ -77,10 +82,20 @@ export class GitRepository {
     return fetched;
   }
 
-  /** The same into an empty cache, where what is in it can't be read. */
-  async fetchAnew(branch: string): Promise<string | undefined> {
-    await this.#alone(() => this.#cache.remake());
-    return this.fetch(branch);
+  /**
+   * The same where a commit can't be read. If that is still the tip, and nobody else has done so meanwhile, it is fetched
+   * into a new cache; whoever reads the old one goes on.
+   */
+  async fetchAnew(branch: string, unreadable: string | undefined): Promise<string | undefined> {
+    const seen = await this.#cache.generation();
+    return this.#alone(async (access) => {
+      const wasHere = (await this.objects.resolve(trackingOf(branch))) !== undefined;
+      let tip = await this.#fetch(branch, access);
+      if (wasHere && tip === unreadable && seen === (await this.#cache.generation()))
+        tip = await this.#remake(branch, access);
+      this.#known.set(branch, { tip, at: performance.now() });
+      return tip;
+    });
   }
 
   /** The tip as it was at most so long ago, in milliseconds; asked anew where nobody asked since. */
@@ -96,15 +111,24 @@ export class GitRepository {
   async push(commit: string, branch: string): Promise<"Pushed" | "Rejected"> {
     const refspec = `${commit}:${headOf(branch)}`;
     return this.#alone(async (access) => {
-      const run = await this.#run(["push", "--porcelain", "--no-verify", this.url, refspec], access);
-      const flag = /^([ =*!+-])\t[^\t]*\t/m.exec(run.stdout.toString("utf8"))?.[1];
-      if (run.exitCode === 0 && flag !== undefined && " =*".includes(flag)) {
-        await this.#remember(branch, commit);
-        return "Pushed";
+      for (let tries = 1; ; tries++) {
+        const args = ["push", "--porcelain", "--no-verify", this.url, refspec];
+        const run = await this.#run(args, access);
+        const flag = /^([ =*!+-])\t[^\t]*\t/m.exec(run.stdout.toString("utf8"))?.[1];
+        if (run.exitCode === 0 && flag !== undefined && " =*".includes(flag)) {
+          await this.#remember(branch, commit);
+          return "Pushed";
+        }
+        const { kind, error } = failureOf(this.url, run, access.secrets);
+        if (kind === "NotOnTop") return "Rejected";
+        if (kind !== "Locked" && kind !== "NotUpdated") throw error;
+        // What is told is what the push said: a look that fails says nothing of it.
+        const before = await this.objects.resolve(trackingOf(branch));
+        const now = await this.#fetch(branch, access).catch(() => before);
+        if (now !== before) return now === commit ? "Pushed" : "Rejected";
+        if (kind === "NotUpdated" || tries === mostTriesWhileLocked) throw error;
+        await delay(Math.random() * 100 * 2 ** tries);
       }
-      const { kind, error } = failureOf(this.url, run);
-      if (kind === "NotOnTop") return "Rejected";
-      throw error;
     });
   }
 
@@ -113,7 +137,7 @@ export class GitRepository {
     for (const deepening of deepenings) {
       const known = await this.objects.isAncestor(older, newer);
       if (known !== undefined) return known;
-      await this.#alone((access) => this.#fetch(branch, access, { deepening }));
+      await this.#alone((access) => this.#fetch(branch, access, deepening));
     }
     // Nothing lies beyond the whole history.
     return (await this.objects.isAncestor(older, newer)) ?? false;
@@ -122,39 +146,52 @@ export class GitRepository {
   /** Fetches some more of a branch's history; false where all of it is here. */
   async deepen(branch: string): Promise<boolean> {
     if (!(await this.objects.isShallow())) return false;
-    await this.#alone((access) => this.#fetch(branch, access, { deepening: deepenings[0] }));
+    await this.#alone((access) => this.#fetch(branch, access, deepenings[0]));
     return true;
   }
 
-  async #fetch(
-    branch: string,
-    access: Access,
-    { deepening, isSecond = false }: { deepening?: string | undefined; isSecond?: boolean } = {},
-  ): Promise<string | undefined> {
-    const tracking = trackingOf(branch);
-    const before = await this.objects.resolve(tracking);
+  async #fetch(branch: string, access: Access, deepening?: string): Promise<string | undefined> {
+    const before = await this.objects.resolve(trackingOf(branch));
     const depth = deepening ?? (before === undefined ? "--depth=1" : undefined);
-    const args = [
-      "fetch",
-      "--quiet",
-      "--no-tags",
-      "--no-write-fetch-head",
-      ...(depth === undefined ? [] : [depth]),
-    ];
-    const run = await this.#run([...args, this.url, `+${headOf(branch)}:${tracking}`], access);
-    if (run.exitCode === 0) {
+    const failure = await this.#fetchInto(this.objects.directory, branch, access, depth);
+    if (failure === undefined) {
       await this.#cache.tidy();
-      return this.objects.resolve(tracking);
+      return this.objects.resolve(trackingOf(branch));
     }
-    const { kind, error } = failureOf(this.url, run);
-    if (kind === "NoSuchBranch") {
+    if (failure.kind === "NoSuchBranch") {
       await this.#forget(branch);
       return undefined;
     }
-    if (kind === "Remote" || isSecond) throw error;
+    if (failure.kind === "Told") throw failure.error;
     // A cache that is broken is as good as none.
-    await this.#cache.remake();
-    return this.#fetch(branch, access, { deepening, isSecond: true });
+    const tip = await this.#remake(branch, access);
+    if (deepening === undefined || tip === undefined) return tip;
+    const again = await this.#fetchInto(this.objects.directory, branch, access, deepening);
+    if (again !== undefined) throw again.error;
+    return tip;
+  }
+
+  /** Fetches a branch into a new cache, which then takes the place of this one. Other branches are asked for anew. */
+  async #remake(branch: string, access: Access): Promise<string | undefined> {
+    await this.#cache.remake(async (directory) => {
+      const failure = await this.#fetchInto(directory, branch, access, "--depth=1");
+      if (failure !== undefined && failure.kind !== "NoSuchBranch") throw failure.error;
+    });
+    this.#known.clear();
+    return this.objects.resolve(trackingOf(branch));
+  }
+
+  /** Why it failed; undefined where it did not. */
+  async #fetchInto(
+    directory: string,
+    branch: string,
+    access: Access,
+    depth: string | undefined,
+  ): Promise<Failure | undefined> {
+    const how = ["--quiet", "--no-tags", "--no-write-fetch-head", ...(depth === undefined ? [] : [depth])];
+    const args = ["fetch", ...how, this.url, `+${headOf(branch)}:${trackingOf(branch)}`];
+    const run = await this.#run(args, access, directory);
+    return run.exitCode === 0 ? undefined : failureOf(this.url, run, access.secrets);
   }
 
   async #remember(branch: string, tip: string): Promise<void> {
@@ -166,9 +203,13 @@ export class GitRepository {
     await runGit({ directory: this.objects.directory, args: ["update-ref", "-d", trackingOf(branch)] });
   }
 
-  #run(args: readonly string[], { env, config }: Access): Promise<GitRun> {
+  #run(
+    args: readonly string[],
+    { env, config }: Access,
+    directory = this.objects.directory,
+  ): Promise<GitRun> {
     return runGit({
-      directory: this.objects.directory,
+      directory,
       args,
       env,
       config: ["fetch.fsckObjects=true", "fetch.unpackLimit=1", "push.gpgSign=false", ...config],

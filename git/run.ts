@@ -1,8 +1,12 @@
+import { inert } from "../core/conf/lint/inert.ts";
 import { AsteriskIacError, messageOf } from "../core/errors.ts";
 
 /** One run of git. */
 export interface GitCommand {
-  /** The git directory: a bare repository, or a checkout's `.git`. */
+  /**
+   * The git directory: a bare repository, or a checkout's `.git`. A run that began there ends there, also where another
+   * directory gets that name meanwhile.
+   */
   readonly directory: string;
   /** The command and its arguments: ours, or checked by us. */
   readonly args: readonly string[];
@@ -37,11 +41,12 @@ const safeConfig = [
 ];
 
 /** No configuration of the system or of a user, no prompt, no replaced objects, no transport that `more` does not name. */
-function environment(directory: string, more: Readonly<Record<string, string>>): Record<string, string> {
+function environment(more: Readonly<Record<string, string>>): Record<string, string> {
   return {
     PATH: process.env["PATH"] ?? "/usr/bin:/bin",
     LC_ALL: "C",
-    GIT_DIR: directory,
+    // Where git is started, whatever its name is by then.
+    GIT_DIR: ".",
     GIT_CONFIG_NOSYSTEM: "1",
     GIT_CONFIG_GLOBAL: "/dev/null",
     GIT_ATTR_NOSYSTEM: "1",
@@ -67,7 +72,7 @@ export async function runGit({
   env: more = {},
   deadlineMs = defaultDeadlineMs,
 }: GitCommand): Promise<GitRun> {
-  const env = environment(directory, more);
+  const env = environment(more);
   const stop = new AbortController();
   const stdout: Buffer[] = [];
   let ended = { exitCode: -1, stderr: "" };
@@ -130,11 +135,28 @@ export async function runGitOrThrow(command: GitCommand): Promise<Buffer> {
   );
 }
 
-/** What git said, on one line, without what only decorates it. Bounded. */
-export function briefly(stderr: string): string {
-  const lines = stderr
+/** So much of what git said is told. Characters. */
+const longestSaying = 600;
+/** A name and a password, or a token alone, in a URL. The name that SSH logs in with is nobody's secret. */
+const credentialsInURL = /(\bhttps?:\/\/)[^\s/@]+@|(\b[a-z][a-z0-9+.-]{0,19}:\/\/)[^\s/@:]*:[^\s/@]*@/gi;
+
+/**
+ * What git said, and through it whoever it asked, on one line: without what only decorates it, bounded, nothing in it that
+ * a terminal would act upon, and no credentials.
+ * @param secrets what must not be told wherever it stands
+ */
+export function briefly(stderr: string, secrets: readonly string[] = []): string {
+  const hidden = secrets.reduce((text, secret) => text.replaceAll(secret, "********"), stderr);
+  const lines = hidden
+    .replace(credentialsInURL, "$1$2********@")
     .split(/[\r\n]+/)
-    .map((line) => line.replace(/^(?:remote|fatal|error|warning|hint): ?/, "").trim())
-    .filter((line) => line !== "" && !/^[=*-]+$/.test(line));
-  return (lines.slice(0, 6).join("; ") || "it gave no reason").replace(/[\x00-\x1f\x7f]/g, "?").slice(0, 600);
+    .map((line) =>
+      line
+        .replace(/^(?:remote|fatal|error|warning|hint): ?/, "")
+        .replaceAll("\t", " ")
+        .trim(),
+    )
+    .filter((line) => !/^([=*-]*|Done|To \S+)$/.test(line));
+  const said = inert(lines.slice(0, 6).join("; ") || "it gave no reason");
+  return said.length > longestSaying ? `${said.slice(0, longestSaying - 1).toWellFormed()}…` : said;
 }

@@ -33,8 +33,14 @@ export interface Vault {
   /**
    * Makes ready to commit the values.
    * @param file the bytes of `file` in the commit that the new one comes after
+   * @param elsewhere the paths of other servers' files of that name in that commit; default none
+   * @throws `SecretMissing` where others have a key that is not here: a second one would hide that the first is lost
    */
-  prepare(values: SecretValues, file: Uint8Array | undefined): Promise<PreparedVault>;
+  prepare(
+    values: SecretValues,
+    file: Uint8Array | undefined,
+    elsewhere?: () => Promise<readonly string[]>,
+  ): Promise<PreparedVault>;
 }
 
 /** What is to be done with a commit. */

@@ -68,6 +68,13 @@ export class GitSnapshot {
     return this.#tree.has(path);
   }
 
+  /** Where else in the commit a file of this path is, below another directory than ours, as paths in the repository. */
+  async elsewhere(path: string): Promise<readonly string[]> {
+    if (this.commit === undefined) return [];
+    const all = [...(await this.#objects.tree(this.commit, "")).keys()];
+    return all.filter((each) => each === path || each.endsWith(`/${path}`));
+  }
+
   /** Why a file can't be used; undefined where it can. */
   problem(path: string): string | undefined {
     const file = this.#tree.get(path);

@@ -4,9 +4,12 @@ import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import type { ConfFiles, EffectiveView, Encoding } from "../../core/conf/index.ts";
 import { effectiveView, encodingOf, parse, stringify } from "../../core/conf/index.ts";
+import type { SecretRule } from "../../core/conf/secrets.ts";
 import { AsteriskIacError, messageOf } from "../../core/errors.ts";
+import { declaredRules } from "../../core/resource/secret-keys.ts";
 import { confDirectory } from "../conf-directory.ts";
 import type { GlobalOptions } from "../context.ts";
+import { loadManifests } from "../manifests.ts";
 import type { Shell } from "../program.ts";
 import type { Paint } from "../terminal.ts";
 import { painter, printable } from "../terminal.ts";
@@ -51,16 +54,25 @@ Examples:
       "after",
       `
 Fragments are judged in the place that includes them. Exits with 1 on errors: what Asterisk refuses, and what
-deletes a user, widens a listener or drops the rest of a file.
+deletes a user, widens a listener or drops the rest of a file. With -f, what the secretKeys of the servers declared
+there call a secret is not shown either; their files are paths below the directory that is linted.
 
 Examples:
   $ asteriskctl conf lint /etc/asterisk
-  $ asteriskctl conf lint --config-directory /etc/asterisk manager.conf`,
+  $ asteriskctl conf lint --config-directory /etc/asterisk manager.conf
+  $ asteriskctl -f . conf lint source/pbx1`,
     )
-    .action((files: string[], options: ConfOptions & { allowExec?: boolean }, command: Command) => {
-      const { output } = command.optsWithGlobals<GlobalOptions>();
-      if (lintFiles(shell.terminal, files, options, output)) shell.exitWith(1);
+    .action(async (files: string[], options: ConfOptions & { allowExec?: boolean }, command: Command) => {
+      const { output, filename } = command.optsWithGlobals<GlobalOptions>();
+      const declaredSecrets = filename === undefined ? [] : await declaredSecretsIn(filename);
+      if (lintFiles(shell.terminal, files, { ...options, declaredSecrets }, output)) shell.exitWith(1);
     });
+}
+
+/** What the servers of these manifests declare to be secret. */
+async function declaredSecretsIn(manifests: readonly string[]): Promise<SecretRule[]> {
+  const { servers } = await loadManifests(manifests);
+  return servers.flatMap(({ resource: { spec } }) => declaredRules(spec.source?.git?.secretKeys));
 }
 
 /** A file given on the command line, as a path below the directory that its includes are looked for in. */

@@ -3,7 +3,9 @@ import { join, resolve } from "node:path";
 import type { ConfFiles } from "../../core/conf/index.ts";
 import { effectiveView } from "../../core/conf/index.ts";
 import type { Diagnostic, LintOptions } from "../../core/conf/lint.ts";
-import { lint, lintDirectory, renderDiagnostic } from "../../core/conf/lint.ts";
+import { hideIn, hideQuotesOf, lint, lintDirectory, renderDiagnostic } from "../../core/conf/lint.ts";
+import type { SecretRule } from "../../core/conf/secrets.ts";
+import { secretRules } from "../../core/conf/secrets.ts";
 import { AsteriskIacError, messageOf } from "../../core/errors.ts";
 import { confDirectory } from "../conf-directory.ts";
 import type { OutputFormat } from "../context.ts";
@@ -18,11 +20,17 @@ interface Located {
   readonly file: string;
 }
 
+export interface LintCommandOptions extends ConfOptions {
+  readonly allowExec?: boolean;
+  /** What holds a secret beside what is known to: it is not shown. */
+  readonly declaredSecrets: readonly SecretRule[];
+}
+
 /** Lints files and directories and prints what was found; whether there is an error among it. */
 export function lintFiles(
   terminal: Terminal,
   names: readonly string[],
-  options: ConfOptions & { readonly allowExec?: boolean },
+  options: LintCommandOptions,
   output: OutputFormat,
 ): boolean {
   const found = names.flatMap((name) => lintOne(name, options));
@@ -35,8 +43,12 @@ export function lintFiles(
     return errors > 0;
   }
   const paint = painter(terminal.stdout);
+  const rules = [...secretRules, ...options.declaredSecrets];
   for (const { diagnostic, file } of found) {
-    const rendered = renderDiagnostic({ ...diagnostic, file }, sourceLine(file, diagnostic.line));
+    const rendered = renderDiagnostic(diagnostic, sourceLine(file, diagnostic.line), {
+      shownAs: file,
+      rules,
+    });
     terminal.stdout.write(`${highlight(rendered, diagnostic, paint)}\n\n`);
   }
   const count = (number: number, word: string): string => `${number} ${word}${number === 1 ? "" : "s"}`;
@@ -44,7 +56,7 @@ export function lintFiles(
   return errors > 0;
 }
 
-function lintOne(name: string, options: ConfOptions & { readonly allowExec?: boolean }): Located[] {
+function lintOne(name: string, options: LintCommandOptions): Located[] {
   const isDirectory = statOf(name).isDirectory();
   const { files, path, directory } = isDirectory
     ? { files: confDirectory(name), path: "", directory: resolve(name) }
@@ -58,7 +70,11 @@ function lintOne(name: string, options: ConfOptions & { readonly allowExec?: boo
     ? lintDirectory(files.paths(), files, lintOptions)
     : lintFile(path, files, lintOptions);
   const shown = isDirectory ? name : (options.configDirectory ?? name.slice(0, -path.length));
-  return diagnostics.map((diagnostic) => ({ diagnostic, file: join(shown, diagnostic.file) }));
+  const hide = hideQuotesOf(files.paths(), files, diagnostics.length === 0 ? [] : options.declaredSecrets);
+  return diagnostics.map((diagnostic) => ({
+    diagnostic: hideIn(diagnostic, hide),
+    file: join(shown, diagnostic.file),
+  }));
 }
 
 /** A fragment, valid only where another file includes it, is judged there. */

@@ -13,6 +13,8 @@ import { lintReading } from "./lint/reading.ts";
 import { isConf, isKnownRoot } from "./lint/roots.ts";
 
 export type { Diagnostic, LintOptions, Rule, Severity } from "./lint/diagnostic.ts";
+export { hideIn, hideQuotesOf } from "./lint/hide.ts";
+export type { HideQuotes } from "./lint/hide.ts";
 export { renderDiagnostic } from "./lint/render.ts";
 export type { RenderOptions } from "./lint/render.ts";
 

@@ -13,7 +13,12 @@ export function rulesWith(secretKeys: GitSourceSpec["secretKeys"] = []): readonl
  * does not tell where it stands.
  */
 export function rulesToShowWith(secretKeys: GitSourceSpec["secretKeys"] = []): readonly SecretRule[] {
-  return rulesWith(secretKeys.map(({ files, key }) => ({ files, key })));
+  return secretKeys.length === 0 ? secretRules : [...secretRules, ...declaredRules(secretKeys)];
+}
+
+/** Only what is declared, for what is shown. */
+export function declaredRules(secretKeys: GitSourceSpec["secretKeys"] = []): readonly SecretRule[] {
+  return secretKeys.map(({ files, key }) => ruleOf({ files, key }));
 }
 
 function ruleOf({ files, section, type, key }: GitSourceSpec["secretKeys"][number]): SecretRule {

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SecretDirectory } from "../../cli/secrets.ts";
+import { AsteriskIacError } from "../../core/errors.ts";
 import { MemorySecrets } from "../../engine/memory-secrets.ts";
 import type { SourceSecretsSpec } from "../../engine/source-secrets.ts";
 import { readSecretIfThere, vaultOf } from "../../engine/source-secrets.ts";
@@ -100,6 +101,29 @@ describe("values in a Secret", () => {
     await store.write("pbx1-secrets", "a", bytes("other"));
     await expect(prepared?.beforePush()).rejects.toMatchObject({ code: "ChangedMeanwhile", next: "Retry" });
     expect(await readFile(join(folder(), "a"), "utf8")).toBe("other");
+  });
+
+  test("that Kubernetes has no room for are told with what to do; another refusal as it is", async () => {
+    const refused = new AsteriskIacError("KubernetesRefused", "Kubernetes API: PUT …: 422 Invalid");
+    class Refusing extends MemorySecrets {
+      override writeAll(): Promise<void> {
+        return Promise.reject(refused);
+      }
+    }
+    const storing = (length: number): Promise<void> | undefined => {
+      const held = new Refusing({ "pbx1-secrets": { held: "x".repeat(1_000_000) } });
+      const prepared = opened(spec("Secret"), held).prepare(
+        new Map([["b", Buffer.alloc(length)]]),
+        undefined,
+      );
+      return prepared.then(({ beforePush }) => beforePush());
+    };
+    await expect(storing(100_000)).rejects.toMatchObject({
+      code: "KubernetesRefused",
+      message: "the secret pbx1-secrets is full",
+      hint: expect.stringMatching(/^Nothing was pushed/),
+    });
+    await expect(storing(10)).rejects.toBe(refused);
   });
 
   test("that can't be read are not taken for none", async () => {

@@ -72,4 +72,4 @@ test("a run that is killed at any point of a fetch or a push leaves a whole repo
     }),
   );
   for (const outcome of outcomes) expect(outcome).toEqual({ pushed: "Pushed", head: true, left: [] });
-}, 120_000);
+});

@@ -160,7 +160,7 @@ test("a request that is never finished keeps no place for long", async () => {
   const closed = once(socket, "close");
   socket.write("POST /webhook HTTP/1.1\r\nHost");
   await closed;
-}, 12_000);
+}, 40_000);
 
 test("over HTTPS with a certificate of its own", async () => {
   const authority = await Authority.create(temporaryDirectory(), "authority");

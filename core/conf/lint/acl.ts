@@ -1,5 +1,6 @@
 import { ipv4Mapped, parseAddress } from "./address.ts";
 import type { Address } from "./address.ts";
+import { quote } from "./inert.ts";
 
 /** One rule of an access list, as Asterisk keeps it. */
 export interface ACLRule {
@@ -63,7 +64,7 @@ function parseEntry(sense: "permit" | "deny", entry: string): ACLRule | string {
   const negated = written.startsWith("!");
   const text = negated ? written.slice(1) : written;
   const parsed = parseAddress(text, "forbid");
-  if (!parsed) return `"${text}" is no IP address`;
+  if (!parsed) return `${quote(text)} is no IP address`;
   const address = ipv4Mapped(parsed);
 
   const mask =
@@ -81,15 +82,15 @@ function parseEntry(sense: "permit" | "deny", entry: string): ACLRule | string {
 function parseMask(address: Address, text: string): Address | string {
   if (/[:.]/.test(text)) {
     const parsed = parseAddress(text, "forbid");
-    if (!parsed) return `"${text}" is no netmask`;
+    if (!parsed) return `${quote(text)} is no netmask`;
     const mask = ipv4Mapped(parsed);
-    if (mask.length !== address.length) return `the netmask "${text}" is of another address family`;
+    if (mask.length !== address.length) return `the netmask ${quote(text)} is of another address family`;
     return mask;
   }
   // sscanf("%d") stops at the first byte that is no digit: `24 # office` is 24.
   const bits = /^[\t-\r ]*([+-]?\d{1,30})/.exec(text)?.[1];
   if (bits === undefined || Number(bits) < 0 || Number(bits) > address.length * 8) {
-    return `"${text}" is no netmask of 0 to ${String(address.length * 8)} bits`;
+    return `${quote(text)} is no netmask of 0 to ${String(address.length * 8)} bits`;
   }
   return maskOf(Number(bits), address.length);
 }

@@ -12,9 +12,14 @@ export function inert(text: string): string {
     .toWellFormed();
 }
 
+/** A piece of a file as it stands in quotes: inert, and with no quotes in it. */
+export function inQuotes(text: string): string {
+  return inert(text).replaceAll('"', "'");
+}
+
 /** A piece of a file in quotes, for a message: inert, and cut where it is long. */
 export function quote(text: string): string {
-  const shown = inert(text);
+  const shown = inQuotes(text);
   return `"${shown.length > 60 ? `${shown.slice(0, 57)}…` : shown}"`;
 }
 

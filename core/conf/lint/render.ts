@@ -1,4 +1,5 @@
 import { decode, encodingOf } from "../encoding.ts";
+import type { SecretRule } from "../secrets.ts";
 import { maskLine } from "../secrets.ts";
 import { trimBlanks } from "../text.ts";
 import type { Diagnostic } from "./diagnostic.ts";
@@ -7,6 +8,10 @@ import { escapeHTML, inert } from "./inert.ts";
 export interface RenderOptions {
   /** `html`: the same text with its markup characters escaped, for a page's `<pre>`. Default `text`. */
   readonly format?: "text" | "html";
+  /** Where the file can be opened from here; default its path below the configuration directory. */
+  readonly shownAs?: string;
+  /** What is masked in the line; default what is known to hold a secret. */
+  readonly rules?: readonly SecretRule[];
 }
 
 /** How much of a long line is shown around the place. */
@@ -26,10 +31,10 @@ export function renderDiagnostic(
 ): string {
   const { file, line, column, endColumn, severity, rule, message, fix } = diagnostic;
   const lines = [
-    `${inert(file)}:${String(line)}:${String(column)}: ${severity}: ${inert(message)} [${rule}]`,
+    `${inert(options.shownAs ?? file)}:${String(line)}:${String(column)}: ${severity}: ${inert(message)} [${rule}]`,
   ];
   const seen = source.slice(0, trimBlanks(source, 0, Math.min(source.length, longestLine)));
-  if (seen !== "") lines.push(...underlined(maskLine(file, seen), line, column, endColumn));
+  if (seen !== "") lines.push(...underlined(maskLine(file, seen, options.rules), line, column, endColumn));
   lines.push(`  fix: ${inert(fix)}`);
   const text = lines.join("\n");
   return options.format === "html" ? escapeHTML(text) : text;
