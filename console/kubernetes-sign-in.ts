@@ -43,6 +43,7 @@ type User = NonNullable<z.infer<typeof tokenReview>["status"]["user"]>;
  */
 export class KubernetesSignIn implements SignIn {
   readonly prompt = `A token of \`kubectl create token NAME --audience ${consoleAudience}\``;
+  readonly isLocal = false;
   readonly #post: PostToKubernetes;
 
   constructor(post: PostToKubernetes) {

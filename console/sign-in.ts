@@ -16,6 +16,11 @@ export interface Person {
 export interface SignIn {
   /** What to type, in a few words: shown on the page. */
   readonly prompt: string;
+  /**
+   * Whether a secret is one that nobody can guess and is looked up here: then others' failures keep out nobody whose secret
+   * is good. Else somebody else is asked, who is to be spared: whoever comes from where too many failed has to wait.
+   */
+  readonly isLocal: boolean;
   /** The person whom the secret belongs to; undefined where it is nobody's or no longer good. */
   signIn(secret: string): Promise<Person | undefined>;
 }

@@ -30,6 +30,7 @@ export interface TokenRequest {
  */
 export class TokenDirectory implements SignIn {
   readonly prompt = "A token of `asteriskctl console token`";
+  readonly isLocal = true;
   readonly #directory: string;
 
   constructor(directory: string) {

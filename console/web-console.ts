@@ -227,13 +227,15 @@ class Application {
   async #signIn(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.#checkOrigin(request);
     const address = addressOf(request);
+    const { signIn } = this.#options;
     const waitSeconds = this.#limit.waitSeconds(address);
-    if (waitSeconds > 0) {
+    const { token } = await body(request);
+    const isTried = typeof token === "string" && (waitSeconds === 0 || signIn.isLocal);
+    const person = isTried ? await signIn.signIn(token.trim()) : undefined;
+    if (person === undefined && waitSeconds > 0) {
       response.setHeader("retry-after", waitSeconds);
       throw this.#refuse(request, "sign-in", "too many failures", undefined, undefined, 429);
     }
-    const { token } = await body(request);
-    const person = typeof token === "string" ? await this.#options.signIn.signIn(token.trim()) : undefined;
     if (person === undefined) {
       this.#limit.failed(address);
       throw this.#refuse(request, "sign-in", "nobody's, or no longer good", undefined, undefined, 401);

@@ -5,6 +5,8 @@ import { asAsteriskIacError } from "../core/errors.ts";
 import type { Plan } from "../core/plan.ts";
 import type { ImportOutcome } from "../core/record.ts";
 import type { UpdateDirection } from "../core/resource/index.ts";
+import type { ObservedClock } from "./calls/clock.ts";
+import { askClockOverHost } from "./calls/clock.ts";
 import { countOutcomes } from "./import.ts";
 import type { Pass } from "./pass.ts";
 import { planServer } from "./plan.ts";
@@ -24,6 +26,8 @@ export interface ServerStatus {
   readonly revision: { readonly source: string | null; readonly applied: string | null } | null;
   /** The public address of the web console; null where none is declared, or it is switched off. */
   readonly consoleURL: string | null;
+  /** The server's clock beside ours and beside the declared zone: times of calls are told by it. */
+  readonly clock: ObservedClock;
   readonly conditions: readonly Condition[];
   readonly roundTrips: number;
 }
@@ -31,8 +35,11 @@ export interface ServerStatus {
 /** Looks at a server and says how it stands. What a person must mend is a condition here, not an error. */
 export async function statusServer(pass: Pass): Promise<ServerStatus> {
   const { record, declaration } = pass;
-  const { updateDirection } = declaration.spec;
-  const plan = record?.state === "Done" ? await planOrStalled(pass) : undefined;
+  const { updateDirection, timeZone } = declaration.spec;
+  const [plan, clock] = await Promise.all([
+    record?.state === "Done" ? planOrStalled(pass) : undefined,
+    askClockOverHost(pass.session, timeZone),
+  ]);
   return {
     asteriskVersion: pass.asteriskVersion,
     activeChannels: pass.activeChannels,
@@ -45,6 +52,7 @@ export async function statusServer(pass: Pass): Promise<ServerStatus> {
     },
     revision: revisionOf(pass),
     consoleURL: declaration.spec.console?.disabled === true ? null : (declaration.spec.console?.url ?? null),
+    clock,
     conditions: conditions({ record, updateDirection, plan }),
     roundTrips: pass.roundTrips(),
   };

@@ -12,7 +12,6 @@ import { GitSources } from "../engine/git-source.ts";
 import { openAudit } from "../console/audit.ts";
 import { isConsoleDisabled } from "../engine/console-session.ts";
 import { clusterOf } from "./cluster.ts";
-import { startConsoleService } from "./console-service.ts";
 import type { ConsoleService } from "./console-service.ts";
 import type { ServerObject } from "./objects.ts";
 import { Operator } from "./operator.ts";
@@ -172,6 +171,7 @@ async function run(flags: Flags): Promise<void> {
       concurrency: flags.concurrency,
       deletionTimeoutMs: flags.deletionTimeout,
       repositories,
+      predecessorSeen: election.predecessorSeen,
       // One line of JSON each, as `asteriskctl calls --follow` writes them, beside those of the log.
       onCallsLine: (line) => process.stdout.write(`${JSON.stringify(line)}\n`),
       onError: (controller, key, error) =>
@@ -202,6 +202,8 @@ async function consoleService(
   }
   // Connections of its own: what people ask for never stands before a reconcile.
   const api = new APIServer(kubeConfig(kubeconfig), { onRequest: metrics.requested, connections: 16 });
+  // Loaded when it is wanted: its libraries take a sixth of the memory.
+  const { startConsoleService } = await import("./console-service.ts");
   const service = await startConsoleService({
     ...{ api, servers, ...listen, url: consoleUrl },
     audit: openAudit(process.stdout.fd),

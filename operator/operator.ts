@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import type { AsteriskIacError } from "../core/errors.ts";
 import { isUnreachable } from "../core/errors.ts";
 import { milliseconds } from "../core/resource/duration.ts";
@@ -8,32 +7,28 @@ import type { GitSources } from "../engine/git-source.ts";
 import type { openSession } from "../engine/session.ts";
 import type { Cluster } from "./cluster.ts";
 import { secretsAPI } from "./cluster.ts";
+import { ClusterChanges, declaresTheSame } from "./cluster-changes.ts";
 import type { ServerResources } from "./declared.ts";
 import type { AccountObject, FileObject, ServerObject } from "./objects.ts";
-import { isHeld, isSuspended, partReconciler, releasable, release, serverKeyOf } from "./parts-controller.ts";
+import { isHeld, isSuspended, partReconciler, releasable, release } from "./parts-controller.ts";
 import { passSecrets } from "./pass-secrets.ts";
-import { References, mentionedIn } from "./references.ts";
-import { Consulted, Remembered } from "./remembered.ts";
-import type { ClaimedRequests } from "./requests.ts";
+import { Consulted } from "./remembered.ts";
+import { claimRequests } from "./requests.ts";
 import type {
-  ConfigMap,
   EventRecorder,
-  Informer,
   KubernetesObject,
   LeaderElection,
   Metrics,
   ObjectKey,
   Outcome,
   ReconcileResult,
-  Secret,
 } from "./runtime/index.ts";
-import { Controller, WorkQueue, keyOf, newRequests, parseKey, withHandled } from "./runtime/index.ts";
-import { managedBy } from "./secrets.ts";
+import { Controller, WorkQueue, keyOf, parseKey } from "./runtime/index.ts";
 import { ServerReconciler } from "./server-reconcile.ts";
-import { ServerCalls } from "./server-calls.ts";
+import { ServerCalls, counted } from "./server-calls.ts";
 import { ServerSessions } from "./server-sessions.ts";
 import { ServerSources } from "./server-sources.ts";
-import { storeStatus, versionOf } from "./store-status.ts";
+import { storeStatus } from "./store-status.ts";
 import type { ServerOutcome } from "./status.ts";
 
 export interface OperatorOptions {
@@ -53,6 +48,8 @@ export interface OperatorOptions {
   /** How a session is opened; default: as the engine does. */
   readonly openSession?: typeof openSession;
   readonly onError: (controller: string, key: ObjectKey, error: AsteriskIacError) => void;
+  /** When a leader before us was there last, as far as is known: RFC 3339. From then on it is not known who told calls. */
+  readonly predecessorSeen?: string | undefined;
   /** Takes what is told of calls, of servers that declare `calls`; `server` is NAMESPACE/NAME there. */
   readonly onCallsLine?: (line: ToldLine) => void;
 }
@@ -71,17 +68,12 @@ export class Operator {
   readonly #calls: ServerCalls;
   readonly #reconciler: ServerReconciler;
   readonly #controllers: Controller[];
-  readonly #secrets: Remembered<Secret>;
-  readonly #configMaps: Remembered<ConfigMap>;
-  /** By Secret or ConfigMap, the servers that it may be used for; by server, its resources. */
-  readonly #usedBy = new References();
-  readonly #parts = new References();
+  readonly #changes: ClusterChanges;
   /**
    * Servers that were there at the start and were not reached since. One that was told to be the same machine as another
    * waits for them, or a new start would swap the two.
    */
   readonly #toReach = new Set<string>();
-  #isOver = false;
 
   constructor(options: OperatorOptions) {
     this.#options = options;
@@ -96,10 +88,12 @@ export class Operator {
     this.#sources = new ServerSources(
       options.repositories,
       (key) => this.#serverQueue.add(key),
-      (key, names) => this.#usedBy.set(`source ${key}`, names, key),
+      (key, names) => this.#changes.sourceMentions(key, names),
     );
+    const tellCall = counted(options.metrics, options.onCallsLine);
     this.#calls = new ServerCalls({
-      tell: (key, line) => this.#called(key, line),
+      // What is told after our term, the next leader's watch may tell.
+      tell: (key, line) => options.leader.isLeading && tellCall(key, line),
       onError: (key, error) => options.onError("calls", parseKey(key), error),
     });
     this.#reconciler = new ServerReconciler(
@@ -108,8 +102,6 @@ export class Operator {
       this.#calls,
       options.importPartBytes,
     );
-    this.#secrets = new Remembered(cluster.secrets, cluster.caches.secrets);
-    this.#configMaps = new Remembered(cluster.configMaps, cluster.caches.configMaps);
     const parts = {
       ...{ events, deletionTimeoutMs, servers: cluster.caches.servers, isEnding: cluster.isEnding },
       enqueueServer: (key: string) => this.#serverQueue.add(key),
@@ -132,7 +124,10 @@ export class Operator {
         partReconciler({ ...parts, client: cluster.files, cache: cluster.caches.files }),
       ),
     ];
-    this.#follow();
+    this.#changes = new ClusterChanges(cluster, {
+      server: (key) => this.#serverQueue.add(key),
+      part: (part) => this.#enqueuePart(part),
+    });
   }
 
   /** Begins with everything that is there. */
@@ -140,7 +135,11 @@ export class Operator {
     const { servers, accounts, files } = this.#options.cluster.caches;
     for (const server of servers.list())
       if (!isDuplicate(server) && !isSuspended(server)) this.#toReach.add(keyOf(server.metadata));
-    for (const { metadata } of servers.list()) this.#serverQueue.add(keyOf(metadata));
+    const lastSeenMs = Date.parse(this.#options.predecessorSeen ?? "");
+    for (const { metadata } of servers.list()) {
+      if (!Number.isNaN(lastSeenMs)) this.#calls.takeOver(keyOf(metadata), lastSeenMs);
+      this.#serverQueue.add(keyOf(metadata));
+    }
     for (const { metadata } of accounts.list()) this.#accountQueue.add(keyOf(metadata));
     for (const { metadata } of files.list()) this.#fileQueue.add(keyOf(metadata));
     for (const controller of this.#controllers) controller.start();
@@ -148,21 +147,10 @@ export class Operator {
 
   /** Ends what is under way, within a bound, and closes every connection. */
   async stop(boundMs?: number): Promise<void> {
-    this.#isOver = true;
+    this.#changes.stop();
     await Promise.all(this.#controllers.map((controller) => controller.stop(boundMs)));
     this.#sources.closeAll();
     await Promise.all([this.#sessions.closeAll(), this.#calls.closeAll()]);
-  }
-
-  /** A line of a server's calls: counted, and handed on. */
-  #called(key: string, line: ToldLine): void {
-    const { namespace, name } = parseKey(key);
-    const { metrics, onCallsLine } = this.#options;
-    const server = { namespace, server: name };
-    if (line.kind === "Call") metrics.called(server, line);
-    if (line.kind === "Gap")
-      metrics.unwatched(server, (Date.parse(line.to.utc) - Date.parse(line.from.utc)) / 1000);
-    onCallsLine?.(line);
   }
 
   #controller(
@@ -182,89 +170,8 @@ export class Operator {
     });
   }
 
-  /** What changes in the cluster is looked at; what we write to a status is no change. */
-  #follow(): void {
-    const { servers, accounts, files, secrets, configMaps } = this.#options.cluster.caches;
-    const follow = <T extends KubernetesObject>(
-      cache: Informer<T>,
-      take: (object: T) => void,
-      gone: (object: T) => void,
-    ): void =>
-      cache.on({
-        added: (object) => this.#isOver || take(object),
-        changed: (object, previous) => this.#isOver || isSame(object, previous) || take(object),
-        deleted: (object) => this.#isOver || gone(object),
-      });
-    const look = ({ metadata }: ServerObject): void => {
-      this.#serverQueue.add(keyOf(metadata));
-      for (const part of this.#partsOf(keyOf(metadata))) this.#enqueuePart(part);
-    };
-    follow(
-      servers,
-      (server) => {
-        this.#usedBy.set(nameOf(server), mentionedIn(server), keyOf(server.metadata));
-        look(server);
-      },
-      (server) => {
-        this.#usedBy.delete(nameOf(server));
-        this.#usedBy.delete(`source ${keyOf(server.metadata)}`);
-        look(server);
-      },
-    );
-    for (const cache of [accounts, files] as Informer<AccountObject | FileObject>[])
-      follow(
-        cache,
-        (part) => {
-          this.#usedBy.set(nameOf(part), mentionedIn(part), serverKeyOf(part));
-          this.#parts.set(nameOf(part), new Set([serverKeyOf(part)]), nameOf(part));
-          this.#enqueuePart(part);
-        },
-        (part) => {
-          this.#usedBy.delete(nameOf(part));
-          this.#parts.delete(nameOf(part));
-          this.#enqueuePart(part);
-        },
-      );
-    const refer = (object: KubernetesObject): void => this.#referred(object);
-    for (const [cache, remembered] of [
-      [secrets, this.#secrets],
-      [configMaps, this.#configMaps],
-    ] as const)
-      cache.on({
-        added: refer,
-        deleted: (object) => {
-          remembered.forget(keyOf(object.metadata));
-          refer(object);
-        },
-        changed: (object, previous) =>
-          object.metadata.resourceVersion === previous.metadata.resourceVersion || refer(object),
-      });
-  }
-
   #enqueuePart(part: AccountObject | FileObject): void {
     (part.kind === "AMIAccount" ? this.#accountQueue : this.#fileQueue).add(keyOf(part.metadata));
-  }
-
-  #partsOf(serverKey: string): (AccountObject | FileObject)[] {
-    const { accounts, files } = this.#options.cluster.caches;
-    return [...this.#parts.to(serverKey)].flatMap((name): (AccountObject | FileObject)[] => {
-      const [kind, key = ""] = name.split(" ");
-      const part = kind === "AMIAccount" ? accounts.get(key) : files.get(key);
-      return part === undefined ? [] : [part];
-    });
-  }
-
-  /** A Secret or ConfigMap changed: the servers that it may be used for are looked at. */
-  #referred({ metadata }: KubernetesObject): void {
-    const { name, labels } = metadata;
-    // Our own imports are written by reconciles and read by nothing else.
-    if (
-      this.#isOver ||
-      (labels?.["app.kubernetes.io/managed-by"] === managedBy["app.kubernetes.io/managed-by"] &&
-        /-import(-[ab]\d+)?$/.test(name))
-    )
-      return;
-    for (const server of this.#usedBy.to(keyOf(metadata))) this.#serverQueue.add(server);
   }
 
   async #reconcileServer({ namespace, name }: ObjectKey): Promise<Outcome> {
@@ -275,19 +182,19 @@ export class Operator {
       this.#toReach.delete(key);
       await this.#reconciler.forget(key);
       metrics.forget({ namespace, server: name });
-      for (const part of this.#partsOf(key)) this.#enqueuePart(part);
+      for (const part of this.#changes.partsOf(key)) this.#enqueuePart(part);
       return undefined;
     }
     if (isDuplicate(server) && this.#toReach.size > 0) return { requeueAfterMs: 1_000 };
-    const parts = this.#partsOf(key).filter(isHeld);
+    const parts = this.#changes.partsOf(key).filter(isHeld);
     const isEnding =
       parts.some(({ metadata }) => metadata.deletionTimestamp !== undefined) &&
       (await cluster.isEnding(namespace));
     const standing = isEnding
       ? parts.filter(({ metadata }) => metadata.deletionTimestamp === undefined)
       : parts;
-    const secrets = new Consulted(this.#secrets);
-    const configMaps = new Consulted(this.#configMaps);
+    const secrets = new Consulted(this.#changes.secrets);
+    const configMaps = new Consulted(this.#changes.configMaps);
     const resources: ServerResources = {
       server,
       accounts: standing.filter((part): part is AccountObject => part.kind === "AMIAccount"),
@@ -296,7 +203,7 @@ export class Operator {
       configMap: async (configMap) => (await configMaps.get(namespace, configMap))?.data,
     };
     const outcome = await this.#reconciler.reconcile(resources, {
-      claimRequests: () => this.#claimRequests(server),
+      claimRequests: () => claimRequests(cluster, server),
       event: (type, reason, message) => events.event(server, type, reason, message),
       stillDeclared: async () =>
         (await this.#isStillDeclared(resources)) &&
@@ -312,30 +219,14 @@ export class Operator {
     return { requeueAfterMs: Math.round(interval * (0.9 + Math.random() / 5)) };
   }
 
-  /** Asks the API server itself: by our cache, what a leader before us has done already could still be open. */
-  async #claimRequests({ metadata, status: cached }: ServerObject): Promise<ClaimedRequests> {
-    const { namespace, name, uid, annotations } = metadata;
-    const isAsked = newRequests(annotations, cached?.handledRequests).length > 0;
-    if (!isAsked) return { requests: [], handled: cached?.handledRequests ?? {} };
-    const { servers, caches } = this.#options.cluster;
-    const now = await servers.get(namespace, name);
-    if (now === undefined || now.metadata.uid !== uid) return { requests: [], handled: {} };
-    const requests = newRequests(now.metadata.annotations, now.status?.handledRequests);
-    const handled = requests.reduce(withHandled, now.status?.handledRequests ?? {});
-    if (requests.length > 0) {
-      const status = { ...now.status, handledRequests: handled };
-      caches.servers.wrote(await servers.patchStatus(namespace, name, status, versionOf(now)));
-    }
-    return { requests, handled };
-  }
-
   /** Whether we lead, and the API server, not only our cache, still has what a plan was made from. */
   async #isStillDeclared({ server, accounts, files }: ServerResources): Promise<boolean> {
     const { leader, cluster } = this.#options;
     const isThere = async <T extends KubernetesObject>(
       client: { get(namespace: string, name: string): Promise<T | undefined> },
       object: T & { readonly metadata: { readonly namespace: string } },
-    ): Promise<boolean> => isSame(await client.get(object.metadata.namespace, object.metadata.name), object);
+    ): Promise<boolean> =>
+      declaresTheSame(await client.get(object.metadata.namespace, object.metadata.name), object);
     const all = await Promise.all([
       isThere(cluster.servers, server),
       ...accounts.map((account) => isThere(cluster.accounts, account)),
@@ -372,24 +263,6 @@ export class Operator {
     metrics.setConnected(labels, "ami", isUp);
     metrics.setDrift(labels, drift);
   }
-}
-
-/** An object of ours among those of other kinds. */
-function nameOf({ kind = "", metadata }: KubernetesObject): string {
-  return `${kind} ${keyOf(metadata)}`;
-}
-
-/** Whether two states of an object declare the same. */
-function isSame(a: KubernetesObject | undefined, b: KubernetesObject): boolean {
-  if (a === undefined) return false;
-  const { uid, generation, annotations, deletionTimestamp } = a.metadata;
-  const other = b.metadata;
-  return (
-    uid === other.uid &&
-    generation === other.generation &&
-    deletionTimestamp === other.deletionTimestamp &&
-    isDeepStrictEqual(annotations, other.annotations)
-  );
 }
 
 /** Whether a server, as it is declared now, was found to be the machine of another. */

@@ -1,10 +1,33 @@
 import { AsteriskIacError } from "../core/errors.ts";
+import type { Cluster } from "./cluster.ts";
+import type { ServerObject } from "./objects.ts";
+import { newRequests, withHandled } from "./runtime/annotations.ts";
 import type { AnnotationRequest, HandledRequests, RequestVerb } from "./runtime/annotations.ts";
+import { versionOf } from "./store-status.ts";
 
 /** What a person asked for and nobody did yet, and what the status has as handled, these included. */
 export interface ClaimedRequests {
   readonly requests: readonly AnnotationRequest[];
   readonly handled: HandledRequests;
+}
+
+/** Asks the API server itself: by our cache, what a leader before us has done already could still be open. */
+export async function claimRequests(
+  { servers, caches }: Pick<Cluster, "servers" | "caches">,
+  { metadata, status: cached }: ServerObject,
+): Promise<ClaimedRequests> {
+  const { namespace, name, uid, annotations } = metadata;
+  const isAsked = newRequests(annotations, cached?.handledRequests).length > 0;
+  if (!isAsked) return { requests: [], handled: cached?.handledRequests ?? {} };
+  const now = await servers.get(namespace, name);
+  if (now === undefined || now.metadata.uid !== uid) return { requests: [], handled: {} };
+  const requests = newRequests(now.metadata.annotations, now.status?.handledRequests);
+  const handled = requests.reduce(withHandled, now.status?.handledRequests ?? {});
+  if (requests.length > 0) {
+    const status = { ...now.status, handledRequests: handled };
+    caches.servers.wrote(await servers.patchStatus(namespace, name, status, versionOf(now)));
+  }
+  return { requests, handled };
 }
 
 /** What was asked of one server in one reconcile. A request is acted on by whoever takes it. */

@@ -1,10 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
 import type { AsteriskIacError } from "../core/errors.ts";
 import { asAsteriskIacError } from "../core/errors.ts";
-import { followCalls } from "../engine/calls/follow.ts";
+import type { followCalls } from "../engine/calls/follow.ts";
 import type { ToldLine } from "../engine/calls/lines.ts";
+import type { LastSign, Position } from "../engine/calls/position.ts";
 import type { SecretStore } from "../engine/secrets.ts";
 import type { ServerDeclaration } from "../engine/session.ts";
+import type { Metrics } from "./runtime/index.ts";
+import { parseKey } from "./runtime/index.ts";
 
 interface Watch {
   readonly readBy: unknown;
@@ -24,9 +27,16 @@ export interface ServerCallsOptions {
 export class ServerCalls {
   readonly #options: ServerCallsOptions;
   readonly #watches = new Map<string, Watch>();
+  /** Where the next watch of a server begins. */
+  readonly #positions = new Map<string, Position | LastSign>();
 
   constructor(options: ServerCallsOptions) {
     this.#options = options;
+  }
+
+  /** Somebody else watched a server's calls, and was there last at a time: milliseconds since 1970. */
+  takeOver(key: string, lastSeenMs: number): void {
+    this.#positions.set(key, { lastSeenMs });
   }
 
   /** Begins a server's watch, or another where it is read otherwise now; `stamp` says which values of Secrets it has. */
@@ -36,10 +46,13 @@ export class ServerCalls {
     const held = this.#watches.get(key);
     if (held !== undefined && isDeepStrictEqual(held.readBy, readBy)) return;
     held?.stop.abort();
-    this.#watches.delete(key);
-    if (calls === undefined) return;
     const stop = new AbortController();
-    const watch: Watch = { readBy, stop, ended: this.#follow(key, declaration, secrets, stop.signal) };
+    const begin = async (): Promise<void> => {
+      if (calls === undefined) this.#positions.delete(key);
+      else await this.#follow(key, declaration, secrets, stop.signal);
+    };
+    // One after the other: what one told, the next does not tell again.
+    const watch: Watch = { readBy, stop, ended: held === undefined ? begin() : held.ended.then(begin) };
     this.#watches.set(key, watch);
     // One that ended for a reason that a person must mend begins again with the next reconcile.
     void watch.ended.then(() => this.#watches.get(key) === watch && this.#watches.delete(key));
@@ -51,6 +64,7 @@ export class ServerCalls {
     this.#watches.delete(key);
     held?.stop.abort();
     await held?.ended;
+    if (!this.#watches.has(key)) this.#positions.delete(key);
   }
 
   /** Ends every watch; what was told is told to its end. */
@@ -65,10 +79,15 @@ export class ServerCalls {
     secrets: SecretStore,
     signal: AbortSignal,
   ): Promise<void> {
-    const { follow = followCalls, tell, onError } = this.#options;
+    const { tell, onError } = this.#options;
     try {
+      // Loaded when it is wanted: the libraries of numbers and times take 25 MiB.
+      const { followCalls } = await import("../engine/calls/follow.ts");
+      const { follow = followCalls } = this.#options;
       await follow(declaration, secrets, {
         signal,
+        position: this.#positions.get(key),
+        onEnd: (position) => position !== undefined && this.#positions.set(key, position),
         tell: (line) => tell(key, line),
         onError: (error) => onError(key, error),
       });
@@ -76,4 +95,19 @@ export class ServerCalls {
       onError(key, asAsteriskIacError(thrown));
     }
   }
+}
+
+/** Counts what is told of calls, and hands it on. */
+export function counted(
+  metrics: Pick<Metrics, "called" | "unwatched">,
+  handOn: (line: ToldLine) => void = () => undefined,
+): ServerCallsOptions["tell"] {
+  return (key, line) => {
+    const { namespace, name } = parseKey(key);
+    const server = { namespace, server: name };
+    if (line.kind === "Call") metrics.called(server, line);
+    if (line.kind === "Gap")
+      metrics.unwatched(server, (Date.parse(line.to.utc) - Date.parse(line.from.utc)) / 1000);
+    handOn(line);
+  };
 }

@@ -1,9 +1,9 @@
 import type { Command } from "commander";
 import { SeenServers, withPass } from "../../engine/pass.ts";
 import type { ServerStatus } from "../../engine/status.ts";
-import { statusServer } from "../../engine/status.ts";
 import { serverContext } from "../context.ts";
 import { presentFleet } from "../fleet.ts";
+import { clockText } from "../render/clock.ts";
 import type { Shell } from "../program.ts";
 import { serversArgument } from "../program.ts";
 import type { Paint } from "../terminal.ts";
@@ -24,6 +24,8 @@ Examples:
     .action(async (names: string[], _options: object, command: Command) => {
       const { servers, secrets, output } = await serverContext(command, names);
       const seen = new SeenServers();
+      // Loaded when it is wanted: the library of times would slow down every other command.
+      const { statusServer } = await import("../../engine/status.ts");
       const results = await presentFleet(
         shell.terminal,
         output,
@@ -65,6 +67,7 @@ function text(server: string, status: ServerStatus, paint: Paint): string[] {
     `${paint("bold", server)}  ${facts}`,
     ...console,
     ...revisions(status),
+    ...clockText(status.clock, paint).map((line) => `  ${line}`),
     ...painted.map((line) => `  ${line}`),
   ];
 }

@@ -4,6 +4,7 @@ import { noticeableMs } from "../../engine/calls/lines.ts";
 import { withSession } from "../../engine/session.ts";
 import { serverContext } from "../context.ts";
 import { presentFleet } from "../fleet.ts";
+import { skewText } from "../render/clock.ts";
 import type { Shell } from "../program.ts";
 import { serversArgument } from "../program.ts";
 import type { Paint } from "../terminal.ts";
@@ -64,7 +65,7 @@ function text(server: string, test: ConnectionTest, paint: Paint): string[] {
     ["directory", printable(test.configDirectory), "", ""],
     ...(Math.abs(test.clockAheadMs ?? 0) < noticeableMs
       ? []
-      : [["clock", `${((test.clockAheadMs ?? 0) / 1000).toFixed(1)} s ahead of ours`, "", ""]]),
+      : [["clock", skewText(test.clockAheadMs ?? 0), "", ""]]),
   ];
   return [`${paint("bold", server)}  ${paint("green", "ok")}`, ...table(rows).map((line) => `  ${line}`)];
 }

@@ -4,6 +4,7 @@ import type { ToldLine } from "../../engine/calls/lines.ts";
 import type { ListedCalls } from "../../engine/calls/list.ts";
 import type { Paint } from "../terminal.ts";
 import { printable, table } from "../terminal.ts";
+import { clockText } from "./clock.ts";
 
 const header = ["START", "DIRECTION", "CALLER", "CALLED", "ANSWERED BY", "OUTCOME", "LENGTH", ""];
 
@@ -16,10 +17,16 @@ export function listText(server: string, { up, ended, clock }: ListedCalls, pain
   const from = ended === null ? "no CDRs to read" : `${ended.length} ended, from CDRs`;
   return [
     `${paint("bold", server)}  ${up.length} up, ${from}`,
-    ...clock.differences.map((text) => `  ${paint("yellow", "clock:")} ${printable(text)}`),
+    ...clockText(clock, paint).map((line) => `  ${line}`),
     ...lines.map((line) => `  ${line}`),
   ];
 }
+
+const evidences = {
+  Read: "Asterisk's CDRs were read",
+  None: "Asterisk has no CDRs to read",
+  NotRead: "what ended in it may have been told before",
+} as const;
 
 /** One line of a watch, and what is to be said about it. */
 export function lineText(line: ToldLine, paint: Paint): string[] {
@@ -34,7 +41,7 @@ export function lineText(line: ToldLine, paint: Paint): string[] {
     case "Gap":
       return [
         `${paint("bold", line.server)}  ${paint("yellow", "not watched")} from ${line.from.local} to ${line.to.local}: ${printable(line.reason)}` +
-          (line.evidence === "Read" ? "; Asterisk's CDRs were read" : "; Asterisk has no CDRs to read"),
+          `; ${evidences[line.evidence]}`,
       ];
     case "Clock":
       return [

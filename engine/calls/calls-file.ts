@@ -2,8 +2,8 @@ import type { FileHandle } from "node:fs/promises";
 import { open } from "node:fs/promises";
 import { lock } from "proper-lockfile";
 import { AsteriskIacError } from "../../core/errors.ts";
-import type { Position } from "./follow.ts";
 import type { ToldLine } from "./lines.ts";
+import type { Position } from "./position.ts";
 
 /** What is read of the end of the file: more lines than a minute of calls has. Bytes. */
 const tailBytes = 16 * 1024 * 1024;
@@ -121,7 +121,8 @@ function positionsOf(lines: readonly WrittenLine[]): Map<string, Position> {
   return new Map(
     [...newest].map(([server, { at, oldest, uniqueIDs }]) => [
       server,
-      { since: at * 1000, watchedFrom: oldest * 1000, uniqueIDs },
+      // The first line is told a moment after its watch began.
+      { since: at * 1000, watchedFrom: oldest * 1000 - 1_000_000, uniqueIDs },
     ]),
   );
 }

@@ -12,9 +12,10 @@ export interface GapLine {
   readonly restarted: boolean | null;
   /**
    * `Read`: calls that ended in it were looked for in Asterisk's CDR file. `None`: Asterisk writes no such file, or
-   * without ids, so that a call that began and ended in the gap is not known.
+   * without ids, so that a call that began and ended in the gap is not known. `NotRead`: an earlier watch may have told
+   * calls that ended in it, nobody knows which, so none is looked for.
    */
-  readonly evidence: "Read" | "None";
+  readonly evidence: "Read" | "None" | "NotRead";
 }
 
 /** Differences of clocks that are worth a word: calls of less are told apart by their order. */

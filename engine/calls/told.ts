@@ -5,8 +5,8 @@ const keptMs = 900_000;
 export class Told {
   readonly #at = new Map<string, number>();
 
-  constructor(uniqueIDs: Iterable<string>) {
-    this.add(uniqueIDs);
+  get uniqueIDs(): readonly string[] {
+    return [...this.#at.keys()];
   }
 
   has(uniqueID: string): boolean {

@@ -56,6 +56,7 @@ export class LeaderElection {
   /** The Lease as it was last seen, and when it was seen to change. */
   #seen: { readonly lease: Lease; readonly at: number } | undefined;
   #term: Term | undefined;
+  #predecessorSeen: string | undefined;
   #running: Promise<void> | undefined;
 
   constructor(options: LeaderElectionOptions) {
@@ -90,6 +91,14 @@ export class LeaderElection {
    */
   get fencingToken(): number | undefined {
     return this.#term !== undefined && !this.#hasLapsed(this.#term) ? this.#term.token : undefined;
+  }
+
+  /**
+   * When the leader before us, or we in an earlier term, renewed the Lease last: RFC 3339, by that leader's own clock, so
+   * for what is told to people. It led for at most as long as a Lease afterwards. Undefined: there was none.
+   */
+  get predecessorSeen(): string | undefined {
+    return this.#predecessorSeen;
   }
 
   #hasLapsed({ renewedAt }: Term): boolean {
@@ -205,6 +214,7 @@ export class LeaderElection {
     if (!this.#isFree(lease)) return undefined;
     const token = (lease.spec?.leaseTransitions ?? 0) + 1;
     this.#see(await this.#leases.replace({ ...lease, spec: this.#held(token, microTime()) }));
+    this.#predecessorSeen = lease.spec?.renewTime;
     return token;
   }
 
@@ -305,7 +315,7 @@ function withDeadline(api: KubernetesAPI, clock: Clock, milliseconds: number): K
   };
 }
 
-/** Now, as the API has times of leases: RFC 3339 with six digits of seconds. For people; nobody here reads it. */
+/** Now, as the API has times of leases: RFC 3339 with six digits of seconds. For people; nothing is decided by it. */
 function microTime(): string {
   return new Date().toISOString().replace("Z", "000Z");
 }

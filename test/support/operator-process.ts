@@ -22,6 +22,8 @@ export interface OperatorProcessOptions {
   readonly namespace?: string;
   /** The Lease; two with one name are replicas of each other. */
   readonly lease: string;
+  /** Default 2 s: a leader that the machine leaves without a turn for most of it loses its term. */
+  readonly leaseDuration?: string;
   /** The step, counted by the process itself (see kill-hook.ts), at which it is killed by SIGKILL. */
   readonly killAt?: number;
   /** A file that is told where it was killed. */
@@ -32,27 +34,27 @@ export interface OperatorProcessOptions {
   readonly webhook?: string;
   /** `host:port` to serve the web console on. */
   readonly console?: string;
-  /** Where Node keeps what it compiled. */
-  readonly compiled: string;
+  /** Of /metrics; default: none. */
+  readonly metricsPort?: number;
 }
 
 export function startOperatorProcess(options: OperatorProcessOptions): OperatorProcess {
-  const { kubeconfig, namespace, lease, killAt, report, gitCache, webhook, console, compiled } = options;
+  const { kubeconfig, namespace, lease, killAt, report, gitCache, webhook, console } = options;
+  const { metricsPort = 0, leaseDuration = "2s" } = options;
   const child = spawn(
     process.execPath,
     [
       ...["--disable-warning=ExperimentalWarning", main, "--kubeconfig", kubeconfig],
       ...(namespace === undefined ? [] : ["--namespace", namespace]),
-      ...["--lease-namespace", operatorNamespace, "--lease", lease, "--lease-duration", "2s"],
+      ...["--lease-namespace", operatorNamespace, "--lease", lease, "--lease-duration", leaseDuration],
       ...(gitCache === undefined ? [] : ["--git-cache", gitCache]),
       ...(webhook === undefined ? [] : ["--webhook-listen", webhook]),
       ...(console === undefined ? [] : ["--console-listen", console]),
-      ...["--metrics-port", "0", "--health-port", "0"],
+      ...["--metrics-port", String(metricsPort), "--health-port", "0"],
     ],
     {
       env: {
         ...process.env,
-        NODE_COMPILE_CACHE: compiled,
         ...(killAt === undefined
           ? { NODE_OPTIONS: "" }
           : {

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { AMIClient } from "../../asterisk/ami/client.ts";
 import { asteriskctl } from "./asteriskctl.ts";
 import type { Lab, LabServer } from "./lab.ts";
+import { startSIPTelephone } from "./sip-telephone.ts";
 import { until } from "./until.ts";
 
 /** The number of the exchange: what is behind it is dialled through. */
@@ -40,8 +41,14 @@ const telephones = {
   107: ["Answer()", "Wait(0.8)", "SendDTMF(*2105,120,80)", "Wait(2.5)", "Hangup()"],
 } as const;
 
+/** These transfer by SIP itself (REFER). */
+const transferring = {
+  108: { kind: "Blind", to: "105" },
+  112: { kind: "Attended", to: "105" },
+} as const;
+
 /** No telephone is registered as 109. */
-const extensions = [101, 102, 103, 104, 105, 106, 107, 109];
+const extensions = [101, 102, 103, 104, 105, 106, 107, 108, 109, 112];
 
 export interface CallOptions {
   /** `carrier`, or the extension that calls. */
@@ -60,6 +67,8 @@ export interface Telephony {
   call(options: CallOptions): Promise<void>;
   /** Hangs up whatever is up, and waits until it is gone. */
   hangUpAll(): Promise<void>;
+  /** Why a telephone could not transfer a call. */
+  readonly complaints: readonly string[];
   close(): Promise<void>;
 }
 
@@ -86,8 +95,9 @@ export async function declareTelephony(manifests: string): Promise<void> {
 /** Sets both servers up. Their configuration directories and consoles are used, nothing of ours. */
 export async function connectTelephony(pbx: LabServer, world: LabServer): Promise<Telephony> {
   const [pbxPort, worldPort] = [await freeUDPPort(), await freeUDPPort()];
+  const telephone = await startSIPTelephone(pbxPort, transferring);
   await configure(pbx, {
-    "pjsip.conf": exchangeSIP(pbxPort, worldPort),
+    "pjsip.conf": exchangeSIP(pbxPort, worldPort, telephone.port),
     "extensions.conf": exchangeDialplan,
     "queues.conf": exchangeQueues,
     "features.conf": exchangeFeatures,
@@ -121,7 +131,10 @@ export async function connectTelephony(pbx: LabServer, world: LabServer): Promis
       const channels = async () => (await pbx.run(["asterisk", "-rx", "core show channels count"])).stdout;
       await until(async () => (await channels()).includes("0 active channels"));
     },
-    close: () => ami.close(),
+    complaints: telephone.complaints,
+    close: async () => {
+      await Promise.all([ami.close(), telephone.close()]);
+    },
   };
 }
 
@@ -147,13 +160,15 @@ async function freeUDPPort(): Promise<number> {
 
 const media = "disallow=all\nallow=ulaw\ndirect_media=no\nrtp_symmetric=no\n";
 
-function exchangeSIP(own: number, world: number): string {
+function exchangeSIP(own: number, world: number, transferringTelephone: number): string {
+  const contact = (number: number): string =>
+    `contact=sip:${number}@127.0.0.1:${number in transferring ? transferringTelephone : world}\n`;
   const trunk = `[carrier]\ntype=endpoint\ncontext=from-carrier\naors=carrier\ntrust_id_inbound=yes\ntrust_id_outbound=yes\nsend_pai=yes\n${media}
 [carrier]\ntype=aor\ncontact=sip:127.0.0.1:${world}\n`;
   const each = extensions.map(
     (number) =>
       `[${number}]\ntype=endpoint\ncontext=inside\naors=${number}\ncallerid="Phone ${number}" <${number}>\n${media}
-[${number}]\ntype=aor\n${number === 109 ? "" : `contact=sip:${number}@127.0.0.1:${world}\n`}`,
+[${number}]\ntype=aor\n${number === 109 ? "" : contact(number)}`,
   );
   return [
     `[udp]\ntype=transport\nprotocol=udp\nallow_reload=yes\nbind=127.0.0.1:${own}\n`,
