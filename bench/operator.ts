@@ -249,12 +249,12 @@ function countReady(watched: Informer<ServerObject>, servers: number): Promise<u
   return promise;
 }
 
-/** As deploy/ has it: Node gives itself half of a container's memory, here 512 MiB. */
+/** As the Dockerfile and deploy/ have it: Node gives itself half of a container's memory, here 512 MiB. */
 function start(program: string, kubeconfig: string, metricsPort: number): ChildProcess {
   return spawn(
     process.execPath,
     [
-      "--max-old-space-size=256",
+      ...["--max-old-space-size=256", "--max-semi-space-size=4"],
       program,
       "--kubeconfig",
       kubeconfig,
@@ -265,7 +265,11 @@ function start(program: string, kubeconfig: string, metricsPort: number): ChildP
     ],
     {
       stdio: ["ignore", "ignore", "inherit"],
-      env: { ...process.env, NODE_ENV: "production", MALLOC_ARENA_MAX: "2" },
+      env: {
+        ...process.env,
+        ...{ NODE_ENV: "production", MALLOC_ARENA_MAX: "2" },
+        ...{ MALLOC_MMAP_THRESHOLD_: "131072", MALLOC_TRIM_THRESHOLD_: "131072" },
+      },
     },
   );
 }

@@ -1,4 +1,5 @@
-import { getCountries } from "libphonenumber-js/max";
+import type { CountryCode } from "libphonenumber-js/max";
+import metadata from "libphonenumber-js/metadata.min";
 import { z } from "zod";
 import { extensionPattern } from "../extension-pattern.ts";
 import { secretReference } from "./common.ts";
@@ -28,6 +29,9 @@ function isTimeZone(name: string): boolean {
     return false;
   }
 }
+
+/** As `getCountries` has them, which is loaded with all of the library; every command loads this. */
+const countries = Object.keys(metadata.countries) as CountryCode[];
 
 const dialled = z.string().regex(/^[0-9*#]{1,8}$/, "is not a prefix of digits, * and #");
 
@@ -72,7 +76,7 @@ const numbers = z.strictObject({
 /** What an AsteriskServer says about its calls. */
 export const telephonyFields = {
   country: z
-    .enum(getCountries())
+    .enum(countries)
     .optional()
     .describe(
       "ISO 3166 code of the country whose numbers are dialled there, such as DE: with it they become E.164.",
