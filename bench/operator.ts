@@ -147,7 +147,7 @@ async function measure({ servers, real, kubernetes, fakes, program }: Parts): Pr
   const load = loadavg()[0] ?? NaN;
   const started = performance.now();
   progress("starting the operator");
-  const operator = start(program, kubeconfig, metricsPort);
+  const operator = await start(program, kubeconfig, metricsPort);
   try {
     await Promise.race([ready, ended(operator)]);
     const seconds = (performance.now() - started) / 1_000;
@@ -249,29 +249,20 @@ function countReady(watched: Informer<ServerObject>, servers: number): Promise<u
   return promise;
 }
 
-/** As the Dockerfile and deploy/ have it: Node gives itself half of a container's memory, here 512 MiB. */
-function start(program: string, kubeconfig: string, metricsPort: number): ChildProcess {
+/** As deploy/ has it: Node gives itself half of a container's memory, here 512 MiB. */
+async function start(program: string, kubeconfig: string, metricsPort: number): Promise<ChildProcess> {
+  const ports = ["--metrics-port", String(metricsPort), "--health-port", "0"];
   return spawn(
     process.execPath,
-    [
-      ...["--max-old-space-size=256", "--max-semi-space-size=4"],
-      program,
-      "--kubeconfig",
-      kubeconfig,
-      "--metrics-port",
-      String(metricsPort),
-      "--health-port",
-      "0",
-    ],
-    {
-      stdio: ["ignore", "ignore", "inherit"],
-      env: {
-        ...process.env,
-        ...{ NODE_ENV: "production", MALLOC_ARENA_MAX: "2" },
-        ...{ MALLOC_MMAP_THRESHOLD_: "131072", MALLOC_TRIM_THRESHOLD_: "131072" },
-      },
-    },
+    ["--max-old-space-size=256", program, "--kubeconfig", kubeconfig, ...ports],
+    { stdio: ["ignore", "ignore", "inherit"], env: { ...process.env, ...(await imageEnvironment()) } },
   );
+}
+
+async function imageEnvironment(): Promise<Record<string, string>> {
+  const dockerfile = await readFile(new URL("../Dockerfile", import.meta.url), "utf8");
+  const pairs = [...dockerfile.matchAll(/^ENV (.*)$/gm)].flatMap(([, line = ""]) => line.split(" "));
+  return Object.fromEntries(pairs.map((pair) => pair.split(/=(.*)/s).slice(0, 2) as [string, string]));
 }
 
 function ended(operator: ChildProcess): Promise<never> {

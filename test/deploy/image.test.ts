@@ -36,11 +36,3 @@ test("the image's Node is the one that is tested with, and it starts what the de
     `USER ${String(securityContext["runAsUser"])}:${String(securityContext["runAsGroup"])}`,
   );
 });
-
-test("the bench runs the operator in the image's environment", async () => {
-  const [, text = ""] = /^ENV (.*)$/m.exec(await read("Dockerfile")) ?? [];
-  const environment = text.split(" ").map((pair) => pair.split("="));
-  expect(environment).toHaveLength(2);
-  const bench = await read("bench/operator.ts");
-  for (const [name, value] of environment) expect(bench).toContain(`${name}: "${value}"`);
-});
