@@ -88,7 +88,7 @@ describe.each(Object.entries(ways))("%s", (_, open) => {
     const started = performance.now();
     const error = await rejection(host.run(script, { args: [file], timeoutMs: 1_000 }));
     expect(error).toMatchObject({ code: "TimedOut" });
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(performance.now() - started).toBeLessThan(20_000);
     // A process that was killed may wait as a zombie (Z) for its new parent.
     const check = `
       read -r pids <"$1" && rm "$1"

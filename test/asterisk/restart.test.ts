@@ -75,7 +75,7 @@ describe.each([22, 16] as const)("restarting a live Asterisk %i", (asterisk) => 
 
   test("convenient, with a call up: waits, says for what and how to call it off, and can be called off", async () => {
     await call();
-    await expect(restart({ session, host }, "convenient", { deadlineMs: 1_500 })).rejects.toMatchObject({
+    await expect(restart({ session, host }, "convenient", { deadlineMs: 3_000 })).rejects.toMatchObject({
       code: "TimedOut",
       next: "Waiting",
       message: expect.stringMatching(/a moment without calls \([1-9]\d* are up\)/) as unknown,
@@ -96,7 +96,7 @@ describe.each([22, 16] as const)("restarting a live Asterisk %i", (asterisk) => 
 
   test("gracefully, with a call that does not end: says how many were up, and that it is still asked for", async () => {
     await call();
-    await expect(restart({ session, host }, "gracefully", { deadlineMs: 1_500 })).rejects.toMatchObject({
+    await expect(restart({ session, host }, "gracefully", { deadlineMs: 3_000 })).rejects.toMatchObject({
       code: "TimedOut",
       next: "Waiting",
       message: expect.stringMatching(/takes no new calls .*\([1-9]\d* were up/) as unknown,
@@ -109,7 +109,7 @@ describe.each([22, 16] as const)("restarting a live Asterisk %i", (asterisk) => 
     const lost = new Promise<void>((resolve) => session.onLost(() => resolve()));
     await cli("core restart now");
     await lost;
-    await session.restored(30_000);
+    await session.restored(60_000);
     expect((await askStatus(session)).activeChannels).toBe(0);
   });
 
@@ -118,13 +118,13 @@ describe.each([22, 16] as const)("restarting a live Asterisk %i", (asterisk) => 
     session.onLost(() => told.push("lost"));
     session.onRestored(() => told.push(`restored, fully booted: ${session.fullyBooted}`));
     const lost = new Promise<void>((resolve) => session.onLost(() => resolve()));
-    const reading = expect(session.waitForEvent("NoSuchEvent", () => true, 30_000)).rejects.toMatchObject({
+    const reading = expect(session.waitForEvent("NoSuchEvent", () => true, 60_000)).rejects.toMatchObject({
       code: "ConnectionLost",
     });
     await server.run(["asterisk", "-rx", "core restart now"]);
     await lost;
     await reading;
-    await session.restored(30_000);
+    await session.restored(60_000);
     expect(told).toEqual(["lost", "restored, fully booted: true"]);
     expect((await askStatus(session)).asteriskVersion).toContain(`${asterisk}.`);
   });

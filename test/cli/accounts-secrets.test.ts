@@ -40,17 +40,21 @@ const good = [
   }),
 ];
 
-/** Runs a command on resources, and looks at every process of this machine while it runs: the lab's are among them. */
+/**
+ * Runs a command on resources, and looks at every process of this machine that begins meanwhile, and at all of them in
+ * the end: the lab's are among them.
+ */
 async function run(resources: readonly object[], ...args: string[]): Promise<number | null> {
   const file = join(lab.directory, "resources.yaml");
   writeFileSync(file, resources.map((each) => JSON.stringify(each)).join("\n---\n"));
   let isRunning = true;
+  const before = new Set(processes());
   const watching = (async () => {
     while (isRunning) {
-      for (const id of readdirSync("/proc").filter((name) => /^\d+$/.test(name)))
-        for (const part of ["cmdline", "environ"]) said += shown(`/proc/${id}/${part}`);
+      lookAt(processes().filter((id) => !before.has(id)));
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    lookAt(processes());
   })();
   const { code, stdout, stderr } = await asteriskctl(
     ["-f", join(lab.directory, "manifests.yaml"), "-f", file, ...args],
@@ -60,6 +64,15 @@ async function run(resources: readonly object[], ...args: string[]): Promise<num
   await watching;
   said += stdout + stderr;
   return code;
+}
+
+/** The numbers of all processes of this machine. */
+function processes(): string[] {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+}
+
+function lookAt(ids: readonly string[]): void {
+  for (const id of ids) for (const part of ["cmdline", "environ"]) said += shown(`/proc/${id}/${part}`);
 }
 
 /** What a process shows, if it holds what no process may show. */

@@ -28,7 +28,7 @@ beforeAll(async () => {
   await appendFile(join(server.configDirectory, "extensions.conf"), waitingRoom);
   await cli("dialplan reload");
   expect(await asteriskctl(["-f", files.proceed, "import"])).toMatchObject({ code: 0 });
-}, 120_000);
+});
 
 const cli = async (command: string): Promise<string> =>
   (await server.run(["asterisk", "-rx", command])).stdout;

@@ -129,7 +129,7 @@ test("in a terminal: completion, history, the live log above the prompt, and far
   const history = join(state, "asterisk-iac", "console-history");
   expect((await stat(history)).mode & 0o777).toBe(0o600);
   expect(await readFile(history, "utf8")).toBe("core show uptime \n!id\ncore show uptime \n");
-}, 90_000);
+});
 
 describe("on the web", () => {
   test("a token signs in to what --web serves, over TLS with the fingerprint that it printed", async () => {
@@ -169,7 +169,7 @@ describe("on the web", () => {
     expect(said).toContain('"event":"sign-in","outcome":"Allowed","remote":"127.0.0.1","who":"alice"');
     child?.kill("SIGTERM");
     expect(await ended).toMatchObject({ code: 0 });
-  }, 90_000);
+  });
 
   test.each<[string, Partial<WebOptions>, RegExp]>([
     ["every address, without saying which origin is ours", { listen: "0.0.0.0:0" }, /--url/],

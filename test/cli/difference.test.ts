@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
-import { differenceMarkdown, differenceText } from "../../cli/render/difference.ts";
+import { differenceText } from "../../cli/render/difference.ts";
+import { differenceMarkdown } from "../../core/markdown/difference.ts";
 import { difference } from "../support/views.ts";
 
 const plain = (_style: unknown, text: string) => text;

@@ -65,10 +65,11 @@ describe("a fleet of 20", () => {
       const { servers } = await asteriskctlJSON<FleetDocument>(["-f", halfOpen, "test"]);
       const hung = servers.find(({ server }) => server === "silent");
       expect(hung).toMatchObject({ ok: false, error: { code: "TimedOut" } });
-      expect(hung?.milliseconds).toBeLessThan(11_000);
+      // A busy machine adds to the ten seconds.
+      expect(hung?.milliseconds).toBeLessThan(15_000);
       const rest = servers.filter(({ server }) => server !== "silent");
       expect(rest.every(({ ok }) => ok)).toBe(true);
-      expect(Math.max(...rest.map(({ milliseconds }) => milliseconds))).toBeLessThan(9_000);
+      expect(Math.max(...rest.map(({ milliseconds }) => milliseconds))).toBeLessThan(hung?.milliseconds ?? 0);
     } finally {
       silent.close();
     }

@@ -195,6 +195,26 @@ describe("secrets in git", () => {
     expect(limitsOf(without)[0]).toContain("brings other values of secrets");
   });
 
+  test("what secretKeys name is not quoted where Asterisk would refuse it, nor by conf lint with -f", async () => {
+    const secretKeys = [{ files: "acl.conf", section: "office", key: "permit" }];
+    put("pbx/acl.conf", "[office]\npermit = canary-0815\n");
+    put("pbx.yaml", pbxManifest(source));
+    expect((await plan()).changes).toMatchObject([{ error: expect.stringContaining('"canary-0815"') }]);
+    put("pbx.yaml", pbxManifest({ git: { ...source.git, secretKeys } }));
+    const planned = await plan();
+    expect(planned.changes).toMatchObject([
+      { path: "acl.conf", error: expect.stringContaining('"********"') },
+    ]);
+    expect(JSON.stringify(planned)).not.toContain("canary-0815");
+    for (const output of ["text", "json"]) {
+      const lint = ["--output", output, "-f", checkout, "conf", "lint", join(checkout, "pbx")];
+      const { code, stdout } = await runProgram(lint);
+      expect(code).toBe(1);
+      expect(stdout).toContain("acl-invalid");
+      expect(stdout).not.toContain("canary-0815");
+    }
+  });
+
   test("with the key the files are as they are on the server, and no value is shown", async () => {
     put("pbx/queues.conf", `${queues}timeout = 5\n`);
     put("pbx/pjsip.conf", `${pjsip(reference)}; ${reference}\n`);

@@ -71,7 +71,7 @@ beforeAll(async () => {
   const imported = await runProgram(["-f", repository(), "--secrets", secrets(), "import"]);
   expect(imported.code).toBe(0);
   await commit("Import");
-}, 60_000);
+});
 
 const account = (permit: string): string =>
   stringify({
@@ -177,7 +177,7 @@ describe("where nothing drifted, the plan without the server is the plan with it
       limits: [{ of: ["crm/password"] }, { what: expect.stringContaining("no hash") }],
     });
     await merge("An account and a queue");
-  }, 30_000);
+  });
 });
 
 /** What a change says without a key. */
@@ -206,7 +206,7 @@ test("what is live is where the checkout leaves the branch of its remote", async
   await git(repository(), "checkout", "--quiet", "main");
   expect(shared(await plan(["--offline", "--head", topic]))).toEqual(shared(here));
   expect((await plan(["--offline"])).changes).toEqual([]);
-}, 30_000);
+});
 
 test("after an edit on the server the two differ, and the one without it had said that it can't know", async () => {
   edit("pbx1/queues.conf", (text) => `${text}\n[mine]\nstrategy = ringall\n`);
@@ -219,4 +219,4 @@ test("after an edit on the server the two differ, and the one without it had sai
   expect(online.changes).toMatchObject([{ kind: "Conflict", path: "queues.conf" }]);
   const { stdout } = await runProgram(["-f", repository(), "plan", "--offline", "--base", "HEAD"]);
   expect(stdout).toContain("Not known: what was changed on the server itself, conflicts with that");
-}, 30_000);
+});

@@ -19,7 +19,7 @@ beforeAll(async () => {
     "-f",
     join(root, "crds"),
   ]);
-}, 120_000);
+});
 
 /** A resource of which nothing but the spec matters, called by its place in a table. */
 function manifestOf({ kind, spec }: Judged, name: string) {
@@ -50,7 +50,7 @@ describe("a table of specs", () => {
 
   beforeAll(async () => {
     complaints = await judge(rows.map((row) => manifestOf(row, row.name)));
-  }, 120_000);
+  });
 
   test.each(rows.filter(({ says }) => says !== undefined))("$kind: $what is refused", ({ name, says }) => {
     expect(complaints.get(name)).toContain(says);

@@ -69,7 +69,7 @@ describe("the operator's service account", () => {
     const rights = manifestsOf(kustomized).filter(({ kind }) => /Role|ServiceAccount/.test(kind));
     await kubernetes.apply(JSON.stringify({ apiVersion: "v1", kind: "List", items: rights }));
     await kubernetes.kubectl(["apply", "--server-side", "-f", join(deploy, "../crds")]);
-  }, 120_000);
+  });
 
   test.each([
     ["watch", "asteriskservers.asterisk-iac.dev", "default"],

@@ -55,4 +55,4 @@ test("a connection that goes silent in the middle of a write holds up nobody: th
   await writeFile(hosts, known);
   expect((await scenario.run()).outcome).toBe("Applied");
   expect((await scenario.run()).outcome).toBe("NothingToDo");
-}, 120_000);
+});

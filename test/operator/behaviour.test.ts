@@ -123,13 +123,13 @@ describe("what is declared", () => {
   test("and changed by hand on the PBX is put back at once after a reload there", async () => {
     writeFileSync(file("extra.conf"), "; by hand\n");
     await reloadSomething();
-    await waitUntil(() => live("extra.conf") === "; two\n", 5_000);
+    await waitUntil(() => live("extra.conf") === "; two\n", 20_000);
   });
 
   test("and changed by hand is put back after a restart of Asterisk, whose session comes back by itself", async () => {
     writeFileSync(file("extra.conf"), "; before a restart\n");
     await onPBX("asterisk", "-rx", "core restart now");
-    await waitUntil(() => live("extra.conf") === "; two\n", 15_000);
+    await waitUntil(() => live("extra.conf") === "; two\n");
     expect(readyOf(await team.isReady("servers", "pbx1"))).toBe("True");
   });
 
@@ -137,7 +137,7 @@ describe("what is declared", () => {
     await team.patch("servers", "pbx1", { spec: { interval: "1s" } });
     await team.isReady("servers", "pbx1");
     writeFileSync(file("extra.conf"), "; unseen\n");
-    await waitUntil(() => live("extra.conf") === "; two\n", 5_000);
+    await waitUntil(() => live("extra.conf") === "; two\n", 20_000);
   });
 
   test("and in step asks the API server for nothing, pass after pass", async () => {

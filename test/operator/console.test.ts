@@ -70,7 +70,6 @@ describe("the operator's console service", () => {
   beforeAll(async () => {
     operator = startOperatorProcess({
       ...{ kubeconfig: lab.account.kubeconfig, lease: "console", console: "127.0.0.1:0" },
-      compiled: join(lab.directory, "compiled"),
     });
     await operator.says("serving the console");
     [service = { port: 0, url: "" }] = said<ConsoleService>("serving the console");

@@ -67,10 +67,9 @@ beforeAll(async () => {
   team = await Namespace.create(lab, namespace);
   operator = startOperatorProcess({
     ...{ kubeconfig: lab.account.kubeconfig, lease: "examples" },
-    compiled: join(lab.directory, "compiled"),
   });
   await operator.says('"leading"');
-}, 60_000);
+});
 afterAll(async () => {
   operator.kill("SIGTERM");
   await operator.ended;

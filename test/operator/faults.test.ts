@@ -60,9 +60,9 @@ beforeAll(async () => {
   team = await Namespace.create(lab, "team", lab.manifestsOf(0, "team"));
   await team.createFile("extra", { path: "extra.conf", content: "; 0\n" });
   const operator = await start();
-  await team.isReady("files", "extra", 30_000);
+  await team.isReady("files", "extra");
   await operator.stop();
-}, 60_000);
+});
 afterEach(async () => {
   await Promise.all(running.splice(0).map((operator) => operator.stop()));
 });
@@ -91,7 +91,7 @@ describe("row 28: a status that somebody else changed meanwhile (409)", () => {
     left = conflicts;
     const name = `desk-${conflicts}`;
     await team.createFile(name, { path: "queues.conf", sections: [{ name, lines: "strategy = ringall\n" }] });
-    await team.isReady("files", name, 30_000);
+    await team.isReady("files", name);
     await waitUntil(() => left <= 0);
     await team.isReady("servers", "pbx1");
     expect(await reloads.heard()).toEqual(["app_queue.so"]);
@@ -269,7 +269,7 @@ test("row 40: a reload that hangs is given up and told as such; it is asked for 
   await team.annotate("servers", "pbx1", { "asterisk-iac.dev/reconcile-requested-at": "unlocked" });
   await team.isReady("files", "ring");
   expect(await onPBX("asterisk", "-rx", "dialplan show ring")).toContain("NoOp");
-}, 60_000);
+});
 
 test("an account that does not work is put back, which closes AMI, and the others are not held up", async () => {
   const operator = await start({
@@ -288,9 +288,9 @@ test("an account that does not work is put back, which closes AMI, and the other
     30_000,
   );
   expect(conditionOf(account, "Ready")?.message).toContain("the old bytes are back");
-  await team.isReady("files", "extra", 30_000);
+  await team.isReady("files", "extra");
   expect(await onPBX("asterisk", "-rx", "manager show users")).not.toContain("locked-out");
-}, 60_000);
+});
 
 test("row 41: Asterisk restarts between a write and its reload: it is logged in to again, and nothing that was meant is lost", async () => {
   let isDue = true;
@@ -307,9 +307,9 @@ test("row 41: Asterisk restarts between a write and its reload: it is logged in 
   await waitUntil(() => operator.passes > 0);
   await team.createAccount("crm");
   await declare("; through a restart\n");
-  await team.isReady("files", "extra", 30_000);
-  const crm = await team.isReady("accounts", "crm", 30_000);
-  await team.isReady("servers", "pbx1", 30_000);
+  await team.isReady("files", "extra");
+  const crm = await team.isReady("accounts", "crm");
+  await team.isReady("servers", "pbx1");
   expect(isDue).toBe(false);
   expect(crm.status?.verified?.length).toBeGreaterThan(0);
   expect(live()).toBe("; through a restart\n");

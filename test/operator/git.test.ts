@@ -106,7 +106,7 @@ describe("ToAsterisk", () => {
   test("what is merged is live within the interval, and status names the commit", async () => {
     const text = `${live(0, "queues.conf")}\n[support]\nstrategy = ringall\n`;
     await clone.push({ "pbx1/queues.conf": text });
-    await waitUntil(() => live(0, "queues.conf") === text, 10_000);
+    await waitUntil(() => live(0, "queues.conf") === text);
     const commit = await repository.head();
     const { status } = await team.sees(
       "servers",
@@ -156,7 +156,7 @@ test("in step, passes ask the API server for nothing and the git server once an 
   const since = performance.now();
   await waitUntil(async () => (await server.requests()).length >= from[1] + 3);
   const asked = (await server.requests()).length - from[1];
-  expect(asked).toBeLessThanOrEqual((performance.now() - since) / 1_000 + 1);
+  expect(asked).toBeLessThanOrEqual((performance.now() - since) / 1_000 + 1.5);
   expect(requests.slice(from[0]).map(({ method, path }) => `${method} ${path}`)).toEqual([]);
 });
 
@@ -241,7 +241,7 @@ test("a webhook that comes to the replica that stands by is live at once; one th
   const replica = async (): Promise<{ child: OperatorProcess; url: string }> => {
     const child = startOperatorProcess({
       ...{ kubeconfig: lab.account.kubeconfig, namespace: "git", lease: "webhook" },
-      ...{ compiled: join(lab.directory, "compiled"), webhook: "127.0.0.1:0", gitCache: cacheDirectory },
+      ...{ webhook: "127.0.0.1:0", gitCache: cacheDirectory },
     });
     children.push(child);
     await child.says("standing for election");
@@ -251,7 +251,7 @@ test("a webhook that comes to the replica that stands by is live at once; one th
   const one = await replica();
   await one.child.says('"leading"');
   const two = await replica();
-  await team.isReady("servers", "pbx1", 30_000);
+  await team.isReady("servers", "pbx1");
   const secret = (await lab.cluster.secrets.get(operatorNamespace, "asterisk-iac"))?.data?.["webhook-secret"];
   const body = JSON.stringify({ ref: "refs/heads/main", repository: { ssh_url: repository.sshURL } });
   const signature = createHmac("sha256", Buffer.from(secret ?? "", "base64"))
@@ -277,7 +277,7 @@ test("a webhook that comes to the replica that stands by is live at once; one th
   }
   await team.patch("servers", "pbx1", { spec: { source: source({ secrets: "Secret" }) } });
   await team.patch("servers", "pbx2", { spec: { suspend: false } });
-}, 90_000);
+});
 
 test("an operator that is killed while it commits: the next one comes to the same end, one commit an edit", async () => {
   const before = (await subjects()).length;
@@ -291,19 +291,18 @@ test("an operator that is killed while it commits: the next one comes to the sam
     await repository.hook(hook, `touch ${seen}\nsleep 2`);
     const child = startOperatorProcess({
       ...{ kubeconfig: lab.account.kubeconfig, namespace: "git", lease: `git-${round}` },
-      compiled: join(lab.directory, "compiled"),
       gitCache: cacheDirectory,
     });
     children.push(child);
-    await waitUntil(() => statSync(seen, { throwIfNoEntry: false }) !== undefined, 30_000);
+    await waitUntil(() => statSync(seen, { throwIfNoEntry: false }) !== undefined);
     child.kill("SIGKILL");
     await child.ended;
     await repository.hook(hook, "");
     operator = await start();
-    await waitUntil(async () => (await repository.read("pbx2/queues.conf")) === text, 30_000);
-    await team.isReady("servers", "pbx2", 30_000);
+    await waitUntil(async () => (await repository.read("pbx2/queues.conf")) === text);
+    await team.isReady("servers", "pbx2");
     await operator.stop();
   }
   expect((await subjects()).length).toBe(before + rounds);
   expect(await git(repository.directory, "fsck", "--strict", "--no-dangling")).toBe("");
-}, 120_000);
+});

@@ -104,7 +104,7 @@ describeWithPulumi("pulumi up where something goes wrong", () => {
     );
     const accounts = await readFile(liveFile("manager.conf"), "utf8");
     expect(accounts.match(/^\[crm\]/gm)).toHaveLength(1);
-  }, 120_000);
+  });
 
   test("another path: the old file goes, then the new one comes", async () => {
     await program(parts("branch.conf"));
@@ -112,7 +112,7 @@ describeWithPulumi("pulumi up where something goes wrong", () => {
     expect(summary.resourceChanges).toEqual({ same: 4, replace: 1 });
     expect(existsSync(liveFile("company.conf"))).toBe(false);
     expect(existsSync(liveFile("branch.conf"))).toBe(true);
-  }, 60_000);
+  });
 
   test.each([
     [
@@ -166,7 +166,7 @@ describeWithPulumi("pulumi up where something goes wrong", () => {
     const said = await failure(project, (options) => project.stack.up({ ...options, continueOnError: true }));
     for (const name of ["other-key", "no-key", "password", "ami"])
       expect(said).toContain(`error: AsteriskServer ${name} `);
-  }, 60_000);
+  });
 
   test("a file that fails is told, and does no harm to what is handed over with it", async () => {
     const written = await snapshot(liveFile("."));
@@ -182,7 +182,7 @@ describeWithPulumi("pulumi up where something goes wrong", () => {
     const { "new3.conf": fine, ...rest } = await snapshot(liveFile("."));
     expect(fine).toBeDefined();
     expect(rest).toEqual(written);
-  }, 60_000);
+  });
 
   test("neither the state, past ones included, nor anything that was printed holds a secret", async () => {
     const { otherKey, ssh, ami } = JSON.parse(
@@ -194,5 +194,5 @@ describeWithPulumi("pulumi up where something goes wrong", () => {
   test("destroy leaves the configuration directory as it was before the first up, to the byte", async () => {
     await listen(project, (options) => project.stack.destroy(options));
     expect(await snapshot(liveFile("."))).toEqual(before);
-  }, 60_000);
+  });
 });

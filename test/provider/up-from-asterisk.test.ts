@@ -37,5 +37,5 @@ describeWithPulumi("pulumi up of examples/pulumi-from-asterisk", () => {
     expect(await snapshot(directory)).toEqual(edited);
     const password = await readFile(join(lab.directory, "secrets/pbx1-ami/password"), "utf8");
     expect(await leaksOf(project, [password])).toEqual([]);
-  }, 120_000);
+  });
 });

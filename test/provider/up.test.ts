@@ -50,14 +50,14 @@ describeWithPulumi("pulumi up of examples/pulumi", () => {
     const members = await lab.servers[0]?.run(["asterisk", "-rx", "queue show support"]);
     expect(members?.stdout).toContain("PJSIP/101");
     expect(members?.stdout).toContain("PJSIP/102");
-  }, 120_000);
+  });
 
   test("then there is nothing to do", async () => {
     const { changeSummary } = await listen(project, (options) =>
       project.stack.preview({ ...options, expectNoChanges: true }),
     );
     expect(changeSummary).toEqual({ same: 6 });
-  }, 60_000);
+  });
 
   test("an edit by hand is shown by refresh, and the next up takes it back", async () => {
     const ours = await liveFile("extensions.conf");
@@ -70,7 +70,7 @@ describeWithPulumi("pulumi up of examples/pulumi", () => {
     expect(summary.resourceChanges).toEqual({ same: 4, update: 2 });
     expect(await liveFile("extensions.conf")).toBe(ours);
     expect(await liveFile("queues.conf")).toBe(queues);
-  }, 90_000);
+  });
 
   test("where Asterisk becomes the source, content is refused with the reason, and nothing is written", async () => {
     const written = await snapshot(directory());
@@ -79,7 +79,7 @@ describeWithPulumi("pulumi up of examples/pulumi", () => {
     expect(said).toContain("FromAsterisk");
     expect(await snapshot(directory())).toEqual(written);
     await project.stack.removeConfig("updateDirection");
-  }, 60_000);
+  });
 
   test("neither the state, past ones included, nor anything that was printed holds a secret", async () => {
     const config = await project.stack.getAllConfig();
@@ -92,11 +92,11 @@ describeWithPulumi("pulumi up of examples/pulumi", () => {
     ];
     expect(secrets).toHaveLength(4);
     expect(await leaksOf(project, secrets)).toEqual([]);
-  }, 60_000);
+  });
 
   test("destroy leaves the configuration directory as it was before the first up, to the byte", async () => {
     expect(await snapshot(directory())).not.toEqual(before);
     await listen(project, (options) => project.stack.destroy(options));
     expect(await snapshot(directory())).toEqual(before);
-  }, 60_000);
+  });
 });

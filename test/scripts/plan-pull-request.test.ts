@@ -69,7 +69,7 @@ describeGitea("a pull request at a real Gitea", () => {
         `exec "${process.execPath}" --disable-warning=ExperimentalWarning "${repositoryRoot}/cli/main.ts" "$@"\n`,
     );
     chmodSync(join(room, "asteriskctl"), 0o755);
-  }, 60_000);
+  });
 
   afterAll(() => rmSync(room, { recursive: true, force: true }));
 
@@ -112,7 +112,7 @@ describeGitea("a pull request at a real Gitea", () => {
     expect(after[0]?.body).toContain("+timeout = 18");
     expect(after[0]?.body).toContain(`Planned of ${commit.slice(0, 12)} without the server`);
     expect(after[0]?.body).not.toContain("timeout = 17");
-  }, 60_000);
+  });
 
   test("is not checked out, and whoever reads it has no token", async () => {
     expect(await checkout.git("rev-parse", "--abbrev-ref", "HEAD")).toBe("main");
@@ -130,7 +130,7 @@ describeGitea("a pull request at a real Gitea", () => {
     const [comment] = await comments(1);
     expect(comment?.body).toContain("the plan could not be made");
     expect(await checkout.git("status", "--porcelain")).toBe("");
-  }, 60_000);
+  });
 
   test("of a fork is planned and commented all the same", async () => {
     const stranger = await gitea.createUser("stranger");
@@ -148,7 +148,7 @@ describeGitea("a pull request at a real Gitea", () => {
     );
     expect(await run(String(number))).toMatchObject({ code: 0 });
     expect((await comments(number))[0]?.body).toContain("+timeout = 19");
-  }, 60_000);
+  });
 
   test("without the history before it is told to fetch that", async () => {
     const shallow = join(room, "shallow");

@@ -103,7 +103,6 @@ async function runUntil(scenario: KillScenario, how: How, step: number): Promise
       KILL_HOW: how,
       KILL_REPORT: report,
       NODE_OPTIONS: `--import ${hook}`,
-      NODE_COMPILE_CACHE: join(scenario.source, "../compiled"),
     },
   });
   const lines = (await readFile(report, "utf8")).split("\n");

@@ -259,7 +259,7 @@ export class Namespace {
     kind: K,
     name: string,
     isAsAsked: (object: Kinds[K]) => boolean,
-    deadlineMs = 15_000,
+    deadlineMs = 60_000,
   ): Promise<Kinds[K]> {
     const cache = this.#lab.cluster.caches[kind] as unknown as Informer<Kinds[K]>;
     const key = keyOf({ namespace: this.name, name });
@@ -294,7 +294,7 @@ export class Namespace {
   }
 
   /** Resolves once the object is gone. */
-  async isGone(kind: keyof Kinds, name: string, deadlineMs = 15_000): Promise<void> {
+  async isGone(kind: keyof Kinds, name: string, deadlineMs = 60_000): Promise<void> {
     const key = keyOf({ namespace: this.name, name });
     await waitUntil(
       () => !this.#lab.cluster.caches[kind].list().some(({ metadata }) => keyOf(metadata) === key),
@@ -349,7 +349,7 @@ export function readyOf(object: Kinds[keyof Kinds]): string {
 /** Resolves when the condition holds, looked at 20 times a second. */
 export async function waitUntil(
   condition: () => boolean | Promise<boolean>,
-  deadlineMs = 15_000,
+  deadlineMs = 60_000,
 ): Promise<void> {
   const deadline = performance.now() + deadlineMs;
   while (!(await condition())) {

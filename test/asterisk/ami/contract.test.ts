@@ -170,7 +170,8 @@ describe("a real Asterisk that stops answering", () => {
       const tookMs = performance.now() - startedAt;
       expect(stopped.isOpen).toBe(false);
       await other;
-      expect(tookMs).toBeLessThan(11_000);
+      // A busy machine adds to it.
+      expect(tookMs).toBeLessThan(15_000);
       expect(answered).toBeGreaterThan(20);
     } finally {
       await signal(0, "CONT");

@@ -1,0 +1,3 @@
+import { describeTransactionKills } from "../support/transaction-kills.ts";
+
+describeTransactionKills(1);
