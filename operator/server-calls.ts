@@ -82,8 +82,7 @@ export class ServerCalls {
     const { tell, onError } = this.#options;
     try {
       // Loaded when it is wanted: the libraries of numbers and times take 25 MiB.
-      const { followCalls } = await import("../engine/calls/follow.ts");
-      const { follow = followCalls } = this.#options;
+      const follow = this.#options.follow ?? (await import("../engine/calls/follow.ts")).followCalls;
       await follow(declaration, secrets, {
         signal,
         position: this.#positions.get(key),
