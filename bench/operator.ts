@@ -2,7 +2,7 @@
  * The operator, in a process of its own as it runs in a cluster, on a real API server with many AsteriskServers: some are
  * real Asterisk, the rest are machines that answer over real SSH and AMI connections what one of those answers
  * (test/support/fake-pbx.ts). How long until all are Ready, its memory, its requests; and a pass over all of them where
- * nothing changed.
+ * nothing changed. Beside it, in the same run, what a shell does for the first import of the real ones.
  */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -23,6 +23,7 @@ import { APIServer, Informer, ResourceClient, keyOf, kinds } from "../operator/r
 import type { KubernetesObject } from "../operator/runtime/index.ts";
 import { FakeAMI } from "../test/support/fake-ami.ts";
 import { FakePBXes } from "../test/support/fake-pbx.ts";
+import { benchOperatorPeer } from "./operator-peer.ts";
 import { progress } from "./servers.ts";
 
 /** Requests to the API server, by verb and resource: `get secrets`. Lease renewals are left out. */
@@ -43,6 +44,8 @@ export interface OperatorFigures {
   readonly processor: { readonly ready: number; readonly unchanged: number };
   /** The load of the machine at the begin of the measurement and at its end. */
   readonly load: readonly [number, number];
+  /** Seconds that a shell takes for the first import of a server. */
+  readonly peer: number;
 }
 
 const writes = /^(create|update|patch|delete) /;
@@ -59,9 +62,11 @@ export async function benchOperator(servers = 1_000, real = 50): Promise<Operato
   try {
     const lab = await labUp({ directory, count: real, tiedToParent: true, onProgress: progress });
     const kubernetes = await kubernetesUp({ directory, tiedToParent: true, onProgress: progress });
-    return await withFakes(lab.servers, (fakes) =>
+    const figures = await withFakes(lab.servers, (fakes) =>
       measure({ servers, real: lab.servers, kubernetes, fakes, program }),
     );
+    progress("the same import by a shell");
+    return { ...figures, peer: await benchOperatorPeer(lab.servers, kubernetes) };
   } finally {
     await kubernetesDown({ directory });
     await labDown({ directory });
@@ -116,7 +121,13 @@ interface Parts {
   readonly program: string;
 }
 
-async function measure({ servers, real, kubernetes, fakes, program }: Parts): Promise<OperatorFigures> {
+async function measure({
+  servers,
+  real,
+  kubernetes,
+  fakes,
+  program,
+}: Parts): Promise<Omit<OperatorFigures, "peer">> {
   const { kubeconfig, kubectl } = kubernetes;
   const crds = new URL("../crds", import.meta.url).pathname;
   for (const words of [
@@ -328,7 +339,7 @@ async function memoryOf({ pid }: ChildProcess, field: "VmRSS" | "VmHWM"): Promis
 
 /** The figures, a line each. */
 export function table(figures: OperatorFigures): string {
-  const { servers, real, ready, memory, requests, passes, unchanged, processor, load } = figures;
+  const { servers, real, ready, memory, requests, passes, unchanged, processor, load, peer } = figures;
   const listed = (each: Requests): string =>
     [...each].map(([what, count]) => `${count} ${what}`).join(", ") || "none";
   const rows = [
@@ -337,6 +348,10 @@ export function table(figures: OperatorFigures): string {
     [
       "all Ready after",
       `${ready.toFixed(1)} s (${processor.ready.toFixed(1)} s of processor time, ${passes} passes)`,
+    ],
+    [
+      "a server, beside ssh, tar and kubectl",
+      `${(ready / servers).toFixed(3)} s and ${peer.toFixed(3)} s: ${(ready / servers / peer).toFixed(2)} times as long`,
     ],
     ["memory, all Ready", `${memory.ready.toFixed(0)} MiB`],
     [
