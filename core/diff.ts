@@ -64,7 +64,7 @@ export type Change =
   | {
       readonly kind: "Conflict";
       readonly path: string;
-      readonly why: "both-moved" | "moved-and-gone" | "never-recorded" | "owned-keys";
+      readonly why: "both-moved" | "moved-and-gone" | "never-recorded" | "owned-keys" | "declared";
     }
   | {
       readonly kind: "Unmanaged";

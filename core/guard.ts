@@ -73,6 +73,7 @@ export interface GuardInput {
 export function guard(plan: Plan, input: GuardInput): Refusal[] {
   const paths = (kind: Change["kind"]): string[] =>
     plan.changes.filter(({ change }) => change.kind === kind).map(({ change }) => change.path);
+  const conflicts = plan.changes.filter(({ change }) => change.kind === "Conflict");
   const refusals: (Refusal | undefined)[] = [
     input.expectedHash !== undefined && !plan.hash.startsWith(input.expectedHash)
       ? {
@@ -81,10 +82,17 @@ export function guard(plan: Plan, input: GuardInput): Refusal[] {
           hint: "Look at the new plan, then apply that.",
         }
       : undefined,
-    listed(plan.changes.filter(({ change }) => change.kind === "Conflict").map(inConflict), (files) => ({
+    listed(conflicts.map(inConflict), (files) => ({
       code: "Conflict",
-      message: `both sides moved: ${files}`,
-      hint: "Choose with `apply --take source` or `--take server`, and `--file` for some of them. Nothing was written.",
+      ...(conflicts.every(({ change }) => change.kind === "Conflict" && change.why === "declared")
+        ? {
+            message: `the server's bytes can't be written into a ConfFile: ${files}`,
+            hint: "Put them into the ConfFile, or choose other files with `--file`. Nothing was written.",
+          }
+        : {
+            message: `both sides moved: ${files}`,
+            hint: "Choose with `apply --take source` or `--take server`, and `--file` for some of them. Nothing was written.",
+          }),
     })),
     listed(paths("DirectionNotSet"), (files) => ({
       code: "DirectionNotSet",

@@ -120,6 +120,8 @@ export function explain(change: Change): string {
         "both-moved": "conflict: both sides changed since they were last equal",
         "moved-and-gone": "conflict: one side changed it and the other removed it",
         "never-recorded": "conflict: both sides have it, with different bytes, and never were equal",
+        declared:
+          "conflict: the server's bytes were chosen, and a ConfFile declares others: nothing is ever written into one",
         "owned-keys": "conflict: the server has other values for what a resource declares, and not from us",
       }[change.why];
     case "Unmanaged":

@@ -211,7 +211,7 @@ function ofContent({ path, desired, recorded }: OwnedFile, change: Change | unde
   const isRecorded = before?.owner === declared?.owner && before?.deletionPolicy === declared?.deletionPolicy;
   if (change?.kind === "InSync" && !isRecorded) return { kind: "Record", path };
   if (change === undefined || !("to" in change) || change.to === "server") return change;
-  return { kind: "Conflict", path, why: "both-moved" };
+  return { kind: "Conflict", path, why: "declared" };
 }
 
 /** What becomes of a file whose ConfFile is gone and that no source has: the bytes from before come back. */

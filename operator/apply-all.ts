@@ -58,6 +58,13 @@ const hints: RefusalHints = {
   LargeChange: "If that is meant, annotate the AsteriskServer with asterisk-iac.dev/allow: large-change.",
 };
 
+/** The same where a download met a ConfFile: there is no side to choose. */
+const downloadHints: RefusalHints = {
+  ...hints,
+  Conflict:
+    "To keep what the server has, put it into the ConfFile. Otherwise it is drift, and kept on the server when it is put back.",
+};
+
 const none: Parts = { accounts: [], files: [] };
 
 /**
@@ -112,7 +119,8 @@ async function attempt(
 ): Promise<{ readonly result?: ApplyResult; readonly error?: AsteriskIacError }> {
   try {
     const result = await applyServer(pass, options);
-    const error = applyError(result, hints);
+    const isDownload = options.take?.scope === "all" && options.take.side === "server";
+    const error = applyError(result, isDownload ? downloadHints : hints);
     return error === undefined ? { result } : { result, error };
   } catch (thrown) {
     const error = asAsteriskIacError(thrown);

@@ -1,8 +1,15 @@
 import type { Condition } from "../core/conditions.ts";
+import type { Change } from "../core/diff.ts";
 import type { AsteriskIacError } from "../core/errors.ts";
+import type { OwnedChange } from "../core/ownership.ts";
+import type { Plan } from "../core/plan.ts";
+import { explainChange, explainOwned } from "../core/plan.ts";
+import type { DeclaredConfFile } from "../engine/desired.ts";
+import { confFileOwner } from "../engine/desired.ts";
 import type { StatusCondition } from "./objects.ts";
 
-type Plain = Omit<StatusCondition, "lastTransitionTime" | "observedGeneration">;
+/** A condition without what a status keeps of it. */
+export type Plain = Omit<StatusCondition, "lastTransitionTime" | "observedGeneration">;
 
 /** The longest message of a condition that the API server takes. */
 const longest = 32_768;
@@ -53,6 +60,30 @@ export function serverConditions(all: readonly Condition[], error: AsteriskIacEr
 
 function isStalled({ type, status }: Plain): boolean {
   return type === "Stalled" && status === "True";
+}
+
+/** Ready, of a resource that the server has. */
+export function inStep(message: string): Plain {
+  return { type: "Ready", status: "True", reason: "InSync", message };
+}
+
+/** Ready, of a ConfFile with which nothing went wrong: what the plan leaves to do in it, such as drift that is only reported. */
+export function fileReadiness(file: DeclaredConfFile | undefined, plan: Plan | AsteriskIacError): Plain {
+  const changes = plan instanceof Error ? [] : plan.changes;
+  const planned = changes.find(({ change }) => change.path === file?.spec.path);
+  // A file of which it has sections may differ for others' sake.
+  const own = planned?.owners?.find(({ owner }) => owner === confFileOwner(file?.name ?? ""));
+  const what = file?.spec.sections === undefined ? planned?.change : own;
+  const reason = what === undefined ? undefined : pendingReason(what);
+  if (planned === undefined || reason === undefined) return inStep("the server has it as declared");
+  const message = own === undefined ? explainChange(planned) : explainOwned(own);
+  return { type: "Ready", status: "False", reason, message };
+}
+
+function pendingReason({ kind, ...rest }: Change | OwnedChange): string | undefined {
+  if (kind === "Conflict" || kind === "DirectionNotSet") return kind;
+  if (kind === "Drift" || ("cause" in rest && rest.cause === "drift")) return "Drift";
+  return kind === "Write" || kind === "Unknown" ? "ChangesPending" : undefined;
 }
 
 /**

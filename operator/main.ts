@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { pino } from "pino";
 import type { Logger } from "pino";
 import type { AsteriskIacError } from "../core/errors.ts";
@@ -60,18 +60,19 @@ const program = new Command("asterisk-iac-operator")
   .option("--namespace <name>", "watch this namespace only (default: all)")
   .option("--lease-namespace <name>", "where the Lease is (default: our own namespace, else `default`)")
   .option("--lease <name>", "the Lease that says which replica writes", "asterisk-iac-operator")
-  .option(
-    "--lease-duration <duration>",
-    "how long a silent leader is left alone, in whole seconds",
-    time,
-    15_000,
+  .addOption(
+    new Option("--lease-duration <duration>", "how long a silent leader is left alone, in whole seconds")
+      .argParser(time)
+      .default(milliseconds("15s"), "15s"),
   )
   .option("--concurrency <count>", "servers worked on at the same time", count, 16)
-  .option(
-    "--deletion-timeout <duration>",
-    "after so long a resource that can't be taken out of its server is let go of",
-    time,
-    3_600_000,
+  .addOption(
+    new Option(
+      "--deletion-timeout <duration>",
+      "after so long a resource that can't be taken out of its server is let go of",
+    )
+      .argParser(time)
+      .default(milliseconds("1h"), "1h"),
   )
   .option(
     "--git-cache <directory>",

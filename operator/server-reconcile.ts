@@ -166,7 +166,9 @@ export class ServerReconciler {
     for (const request of asked.take()) await this.#act(request, pass, report);
 
     const after = applied.wrote ? await look(false) : pass;
-    const plan = applied.wrote ? await planOrWhyNot(after) : applied.plan;
+    // What a person chose once is no part of what is still to do.
+    const isOther = applied.wrote || choice !== undefined;
+    const plan = isOther ? await planOrWhyNot(after) : applied.plan;
     const outcomeErrors = new Map([...errors, ...applied.errors]);
     return {
       server: serverStatus(resources, {
@@ -176,7 +178,7 @@ export class ServerReconciler {
           applied.error,
         ),
       }),
-      ...(await partStatuses(after, resources, { errors: outcomeErrors, proofs: applied.proofs })),
+      ...(await partStatuses(after, resources, { errors: outcomeErrors, proofs: applied.proofs, plan })),
       released: new Set([...released].filter((owner) => !applied.errors.has(owner))),
       drift: plan instanceof Error ? 0 : plan.changes.filter(isDrifted).length,
       error: applied.error,

@@ -8,7 +8,8 @@ import { accountOwner, confFileOwner } from "../engine/desired.ts";
 import { countOutcomes } from "../engine/import.ts";
 import type { Pass } from "../engine/pass.ts";
 import type { AppliedAll } from "./apply-all.ts";
-import { failed, readiness, withTransitions } from "./conditions.ts";
+import type { Plain } from "./conditions.ts";
+import { failed, fileReadiness, inStep, readiness, withTransitions } from "./conditions.ts";
 import type { HandledRequests } from "./runtime/annotations.ts";
 import type { ServerResources } from "./declared.ts";
 import { isDeclared } from "./declared.ts";
@@ -88,7 +89,7 @@ function sourceStatus({ revision }: Source, collected: Seen["collected"]): Pick<
 export async function partStatuses(
   pass: Pass,
   { accounts, files }: ServerResources,
-  { errors, proofs }: Pick<AppliedAll, "errors" | "proofs">,
+  { errors, proofs, plan }: Pick<AppliedAll, "errors" | "proofs" | "plan">,
 ): Promise<Pick<ServerOutcome, "accounts" | "files">> {
   const declared = pass.declaration.accounts.filter(({ name }) => !errors.has(accountOwner(name)));
   const checks = await checkAccounts(pass, declared);
@@ -120,7 +121,7 @@ export async function partStatuses(
         return [
           metadata.name,
           {
-            ...partStatus(metadata, status, error, "live Asterisk has it as declared"),
+            ...partStatus(metadata, status, error, inStep("live Asterisk has it as declared")),
             ...(file === undefined ? {} : { file }),
             ...(loginProved === undefined ? {} : { loginProved }),
             verified: seen.filter(({ proved }) => proved).map(({ attribute, live }) => ({ attribute, live })),
@@ -137,7 +138,7 @@ export async function partStatuses(
         return [
           metadata.name,
           {
-            ...partStatus(metadata, status, error, "the server has it as declared"),
+            ...partStatus(metadata, status, error, fileReadiness(declaredFile, plan)),
             ...(declaredFile === undefined ? {} : { path: declaredFile.spec.path }),
             ...(hash === undefined ? {} : { hash: pass.key.recorded(hash) }),
             ...(lastApplied === undefined ? {} : { lastApplied }),
@@ -192,15 +193,12 @@ function partStatus(
   { generation }: AccountObject["metadata"],
   before: AccountStatus | FileStatus | undefined,
   error: AsteriskIacError | undefined,
-  message: string,
+  ready: Plain,
 ): Pick<AccountStatus, "observedGeneration" | "conditions"> {
   const now =
     error === undefined
       ? [
-          ...readiness(
-            { type: "Ready", status: "True", reason: "InSync", message },
-            { isReconciling: false },
-          ),
+          ...readiness(ready, { isReconciling: false }),
           { type: "Stalled", status: "False" as const, reason: "Progressing", message: "" },
         ]
       : failed(error);

@@ -65,6 +65,29 @@ describe("a whole file", () => {
     expect(server.bytes("server", "both.conf")).toBeNull();
   });
 
+  test("what the server has is not taken into it, by a download or a choice", async () => {
+    const content = whole("mine", "taken.conf", "[mine]\na = 1\n");
+    await applied({}, content);
+    server.put("server", "taken.conf", "[mine]\na = 2\n");
+    for (const scope of ["all", "conflicts"] as const) {
+      if (scope === "conflicts") server.files = [whole("mine", "taken.conf", "[mine]\na = 3\n")];
+      const { outcome, refusals } = await server.apply({ take: { side: "server", scope, matches: all } });
+      expect([outcome, refusals]).toEqual([
+        "Refused",
+        [
+          expect.objectContaining({
+            code: "Conflict",
+            message: "the server's bytes can't be written into a ConfFile: taken.conf",
+          }),
+        ],
+      ]);
+    }
+    expect(server.text("server", "taken.conf")).toBe("[mine]\na = 2\n");
+    expect(server.bytes("source", "taken.conf")).toBeNull();
+    await server.apply({ take: { side: "source", scope: "conflicts", matches: all } });
+    await applied(prune);
+  });
+
   test("of what only the server had, the bytes from before come back; with Retain its own stay", async () => {
     server.put("source", "only-server.conf", null);
     const take = { side: "source", scope: "conflicts", matches: all } as const;

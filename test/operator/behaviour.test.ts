@@ -269,9 +269,11 @@ describe("the directions", () => {
     writeFileSync(file("extra.conf"), "; drifted\n");
     await reloadSomething();
     await serverIs("Drift");
+    await fileIs("extra", "Drift");
     expect(live("extra.conf")).toBe("; drifted\n");
     await team.annotate("servers", "pbx1", { "asterisk-iac.dev/upload-requested-at": "1" });
     await team.isReady("servers", "pbx1");
+    await team.isReady("files", "extra");
     expect(live("extra.conf")).toBe("; later\n");
     await team.patch("servers", "pbx1", { spec: { drift: "Correct" } });
     await team.isReady("servers", "pbx1");

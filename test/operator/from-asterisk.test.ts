@@ -4,9 +4,11 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { secretsAPI } from "../../operator/cluster.ts";
 import { ImportSecret } from "../../operator/import-secret.ts";
 import { ResourceClient, type KubernetesObject } from "../../operator/runtime/index.ts";
+import type { ServerObject } from "../../operator/objects.ts";
 import { snapshot } from "../support/configuration-snapshot.ts";
 import { hostRecordText } from "../support/host-record.ts";
 import { useKubernetes } from "../support/kubernetes.ts";
+import { outputOf } from "../support/lab.ts";
 import { installAccount } from "../support/operator-account.ts";
 import {
   Namespace,
@@ -109,6 +111,69 @@ describe("a FreePBX server with FromAsterisk", () => {
     expect(live("extensions_custom.conf")).toContain("Answer");
     await team.delete("files", "wrong");
     await team.isGone("files", "wrong");
+  });
+});
+
+describe("a download that is asked for, of files that were changed by hand while nobody looked", () => {
+  const asked = "asterisk-iac.dev/download-requested-at";
+  const byHand = "[hours]\nexten => s,1,Hangup()\n";
+  const declared = (): string => live("extensions_custom.conf");
+  /** Resolves once the first pass after the changes ended, to what the server says of it. */
+  const downloaded = async (at: string, changes: () => void): Promise<ServerObject> => {
+    await team.patch("servers", "pbx1", { spec: { suspend: true } });
+    await team.sees("servers", "pbx1", (server) => readyOf(server) === "Suspended");
+    changes();
+    await team.annotate("servers", "pbx1", { [asked]: at });
+    await team.patch("servers", "pbx1", { spec: { suspend: false } });
+    return team.sees(
+      "servers",
+      "pbx1",
+      (server) => server.status?.handledRequests?.download === at && readyOf(server) !== "Suspended",
+    );
+  };
+
+  test("takes what the import follows, and leaves what was imported of a file that goes the other way", async () => {
+    const [old, custom] = [live("extensions_override_freepbx.conf"), live("queues_custom.conf")];
+    const server = await downloaded("1", () => {
+      write("extensions_override_freepbx.conf", "; by hand again\n");
+      write("queues_custom.conf", `${custom}; by hand\n`);
+    });
+    expect(readyOf(server)).toBe("True");
+    expect(await importHas("extensions_override_freepbx.conf")).toBe("; by hand again\n");
+    const [kept] = await imported().listKept();
+    expect((await imported().readKept(kept?.id ?? "", "extensions_override_freepbx.conf")).toString()).toBe(
+      old,
+    );
+    expect([live("queues_custom.conf"), await importHas("queues_custom.conf")]).toEqual([
+      `${custom}; by hand\n`,
+      custom,
+    ]);
+  });
+
+  test("never writes into a ConfFile: it says so, and what was written by hand is kept when it is put back", async () => {
+    const before = declared();
+    const last = (await team.isReady("servers", "pbx1")).status?.lastApplied;
+    const server = await downloaded("2", () => write("extensions_custom.conf", byHand));
+    expect(conditionOf(server, "Ready")).toMatchObject({
+      status: "False",
+      reason: "Drift",
+      message: expect.stringMatching(/a ConfFile declares others.*\n.*put it into the ConfFile/),
+    });
+    expect(conditionOf(server, "InSync")?.reason).toBe("Drift");
+    expect(server.status?.lastApplied).toEqual(last);
+    await waitUntil(async () =>
+      (await team.events("pbx1", /^ApplyRefused$/)).some((event) =>
+        /ConfFile hours: extensions_custom\.conf: .* a ConfFile declares others/.test(event),
+      ),
+    );
+    await team.annotate("servers", "pbx1", { "asterisk-iac.dev/reconcile-requested-at": "2" });
+    await team.isReady("servers", "pbx1");
+    const { spec } = await team.isReady("files", "hours");
+    expect([declared(), spec]).toEqual([before, expect.objectContaining({ content: before })]);
+    const spool = "/var/spool/asterisk/asterisk-iac";
+    expect(await outputOf(lab.servers[0], "grep", "-rlF", "Hangup()", spool)).toContain(
+      "extensions_custom.conf",
+    );
   });
 });
 

@@ -5,11 +5,11 @@ import type { Kubernetes } from "./kubernetes.ts";
 import { until } from "./until.ts";
 
 const deploy = new URL("../../deploy", import.meta.url).pathname;
-const name = "asterisk-iac";
 
 /** Where the kustomize base and the chart install the operator, and where its Lease is. */
 export const operatorNamespace = "asterisk-iac-system";
-const user = `system:serviceaccount:${operatorNamespace}:${name}`;
+const baseAccount = "asterisk-iac";
+const userOf = (account: string): string => `system:serviceaccount:${operatorNamespace}:${account}`;
 
 /** The service account that the kustomize base installs; test/deploy/render.test.ts shows that it is the chart's too. */
 export interface OperatorAccount {
@@ -21,19 +21,35 @@ export interface OperatorAccount {
 
 interface Installed {
   readonly kind: string;
+  readonly metadata: { readonly name: string };
   readonly rules?: readonly { apiGroups: string[]; resources: string[]; verbs: string[] }[];
 }
 
+/** What to install instead of the kustomize base's. */
+export interface InstallAccountOptions {
+  /** YAML that has the service account and its roles, as the chart renders it. */
+  readonly manifests: string;
+  /** The namespace in which it has its rights. */
+  readonly watched: string;
+}
+
 /** Installs the operator's service account with its roles, and nothing else of the operator. */
-export async function installAccount(kubernetes: Kubernetes): Promise<OperatorAccount> {
-  const installed = parseAllDocuments(await kubernetes.kubectl(["kustomize", deploy]))
+export async function installAccount(
+  kubernetes: Kubernetes,
+  options?: InstallAccountOptions,
+): Promise<OperatorAccount> {
+  const installed = parseAllDocuments(options?.manifests ?? (await kubernetes.kubectl(["kustomize", deploy])))
     .map((document) => document.toJS() as Installed)
     .filter(({ kind }) => /^(Namespace|ServiceAccount|(Cluster)?Role(Binding)?)$/.test(kind));
   for (const object of installed) await kubernetes.apply(JSON.stringify(object));
+  const name = installed.find(({ kind }) => kind === "ServiceAccount")?.metadata.name ?? baseAccount;
   // The API server learns of new roles a moment after it stored them.
-  for (const right of ["list secrets", "get leases.coordination.k8s.io"])
+  for (const [right, where] of [
+    ["list secrets", options?.watched ?? operatorNamespace],
+    ["get leases.coordination.k8s.io", operatorNamespace],
+  ] as const)
     await until(async () => {
-      const asked = ["auth", "can-i", ...right.split(" "), "-n", operatorNamespace, "--as", user];
+      const asked = ["auth", "can-i", ...right.split(" "), "-n", where, "--as", userOf(name)];
       return kubernetes.kubectl(asked).then(
         () => true,
         () => false,
@@ -57,6 +73,8 @@ export interface OperatorRequests {
   readonly used: readonly string[];
   /** Those that it wanted and does not have. */
   readonly forbidden: readonly string[];
+  /** The namespaces that it asked about, sorted; "" where it asked about all. */
+  readonly namespaces: readonly string[];
 }
 
 interface AuditEvent {
@@ -64,25 +82,35 @@ interface AuditEvent {
   readonly verb: string;
   readonly objectRef?: {
     readonly apiGroup?: string;
+    readonly namespace?: string;
     readonly resource: string;
     readonly subresource?: string;
   };
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** Everything that the operator's service account asked for until now. */
-export async function operatorRequests({ directory }: Kubernetes): Promise<OperatorRequests> {
+/** Everything that the operator's service account, by default the kustomize base's, asked for until now. */
+export async function operatorRequests(
+  { directory }: Kubernetes,
+  account = baseAccount,
+): Promise<OperatorRequests> {
+  const namespaces = new Set<string>();
   const used = new Set<string>();
   const forbidden = new Set<string>();
   const log = await readFile(controlPlanePaths(directory).auditLog, "utf8");
   for (const line of log.split("\n").filter((each) => each !== "")) {
     const { user: by, verb, objectRef, annotations } = JSON.parse(line) as AuditEvent;
-    if (by.username !== user) continue;
-    const { apiGroup = "", resource = "", subresource } = objectRef ?? {};
+    if (by.username !== userOf(account)) continue;
+    const { apiGroup = "", namespace = "", resource = "", subresource } = objectRef ?? {};
+    namespaces.add(namespace);
     const right = rightOf(verb, apiGroup, resource, subresource);
     (annotations?.["authorization.k8s.io/decision"] === "allow" ? used : forbidden).add(right);
   }
-  return { used: [...used].sort(), forbidden: [...forbidden].sort() };
+  return {
+    used: [...used].sort(),
+    forbidden: [...forbidden].sort(),
+    namespaces: [...namespaces].sort(),
+  };
 }
 
 function rightOf(verb: string, group: string, resource = "", subresource?: string): string {
