@@ -71,9 +71,14 @@ function effectLines(effects: readonly Effect[]): string[] {
   return more > 0 ? [...lines.slice(0, mostEffects), `- and ${more} more`] : lines;
 }
 
+/** Text in which no name mentions anybody or means an issue, at any forge: its mark is parted by something that is not seen. */
+export function withoutReferences(text: string): string {
+  return text.replace(/[@#!](?=\w)|\bGH-(?=\d)/gi, "$&\u2060");
+}
+
 /** Names come from a server: no control character of theirs gets into a message, and no line of theirs into another. */
 function message(server: string, subject: string, body: readonly string[]): string {
   const lines = body.length > mostLines ? [...body.slice(0, mostLines), "…"] : body;
   const text = [`${server}: ${subject}`, "", ...lines];
-  return `${text.map((line) => line.replace(/\p{Cc}/gu, "?").slice(0, 400)).join("\n")}\n`;
+  return `${text.map((line) => withoutReferences(line.replace(/\p{Cc}/gu, "?").slice(0, 400))).join("\n")}\n`;
 }

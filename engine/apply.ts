@@ -2,7 +2,9 @@ import { AsteriskIacError } from "../core/errors.ts";
 import type { Allowance, GuardInput, Refusal } from "../core/guard.ts";
 import { guard, written } from "../core/guard.ts";
 import type { Plan } from "../core/plan.ts";
+import { secretValues } from "../core/conf/secrets.ts";
 import { redact } from "../core/redact.ts";
+import { declaredRules } from "../core/resource/secret-keys.ts";
 import type { Revision } from "../core/source.ts";
 import type { WaitOptions } from "./active-calls.ts";
 import { disturbsCalls, waitForCalls } from "./active-calls.ts";
@@ -42,13 +44,23 @@ export interface ApplyResult {
 
 /**
  * Plans, guards, writes, reloads, verifies and records one server: the whole flow. Throws as `compare` does. No secret of a
- * resource is in the result: lint quotes what Asterisk would refuse, and Asterisk's log what it did not like.
+ * resource is in the result, nor what `secretKeys` names: lint quotes what Asterisk would refuse, and Asterisk's log what it
+ * did not like.
  */
 export async function applyServer(pass: Pass, options: ApplyOptions): Promise<ApplyResult> {
   const { revision } = pass.declaration.source;
   const prepared = await preparePlan(pass, options);
-  const result = redact(await carryOut(pass, prepared, options), prepared.comparison.secrets);
+  const result = redact(await carryOut(pass, prepared, options), secretsOf(pass, prepared));
   return revision === undefined ? result : { ...result, revision };
+}
+
+function secretsOf({ declaration: { spec } }: Pass, { comparison, contents }: PreparedPlan): string[] {
+  const rules = declaredRules(spec.source?.git?.secretKeys);
+  const declared = [...contents.toServer].flatMap(([path, bytes]) => secretValues(path, bytes, rules));
+  return [
+    ...comparison.secrets,
+    ...declared.flatMap((value) => [value, Buffer.from(value, "latin1").toString("utf8")]),
+  ];
 }
 
 async function carryOut(pass: Pass, prepared: PreparedPlan, options: ApplyOptions): Promise<ApplyResult> {

@@ -1,3 +1,4 @@
+import { withoutReferences } from "../core/commit-message.ts";
 import { longestReview } from "../core/markdown/collected.ts";
 import { fenced, fit, literal } from "../core/markdown/text.ts";
 import type { PullRequestText } from "./forges/forge.ts";
@@ -41,17 +42,15 @@ export function pullRequestText(
     `What the server ${literal(server)} has, and the base branch has not. Merge this to keep it; close it without merging to ` +
     "reject it: it is opened again when the server's files change once more. The server stays as it is either way.";
   return {
-    title: titleOf(title),
+    title: titleOf(withoutReferences(title)),
     body:
       `<!-- asterisk-iac change=${change} base=${base}${marks.join("")} -->\n${introduction}\n\n` +
       (review ?? asCode(lines.join("\n").trim().split("\n"))),
   };
 }
 
-/** A name in it mentions nobody, and means no issue: a mark is parted from what follows by something that is not seen. */
 function titleOf(text: string): string {
-  const inert = text.replace(/[@#!](?=\w)/g, "$&\u2060");
-  return inert.length <= longestTitle ? inert : `${inert.slice(0, longestTitle - 1)}…`;
+  return text.length <= longestTitle ? text : `${text.slice(0, longestTitle - 1)}…`;
 }
 
 /** Text that is no Markdown, shown as it is. */

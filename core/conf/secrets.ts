@@ -125,6 +125,17 @@ export function maskValue(
   return mask(value, scan(own, value, undefined, { rule: ruleFor(own, key), name: key }));
 }
 
+/** The secrets in a file's bytes, one character a byte: with and without the `\` in front of a `;`. */
+export function secretValues(file: string, bytes: Uint8Array, rules: readonly SecretRule[]): string[] {
+  if (rules.length === 0) return [];
+  const find = secretFinder(file, rules);
+  return Buffer.from(bytes)
+    .toString("latin1")
+    .split(/\r?\n/)
+    .flatMap((line) => find(line).map(({ start, end }) => line.slice(start, end)))
+    .flatMap((value) => [value, value.replaceAll("\\;", ";")]);
+}
+
 /** A line of a .conf file as it stands, comments too, with its secrets masked byte for byte. */
 export function maskLine(file: string, line: string, rules: readonly SecretRule[] = secretRules): string {
   return mask(line, rawFinder(file, rules)(line));

@@ -33,8 +33,11 @@ async function runJSON<T>(args: readonly string[]): Promise<T & { readonly code:
 }
 
 /** What `apply --yes` does, in this process. */
-async function apply(name: string, ...allow: Allowance[]): Promise<ApplyResult> {
-  const { servers, secrets } = await contextOf({ filename: [manifests()], output: "json" }, [name]);
+const apply = (name: string, ...allow: Allowance[]): Promise<ApplyResult> =>
+  applyOf(manifests(), name, ...allow);
+
+async function applyOf(file: string, name: string, ...allow: Allowance[]): Promise<ApplyResult> {
+  const { servers, secrets } = await contextOf({ filename: [file], output: "json" }, [name]);
   const [declaration] = servers;
   if (declaration === undefined) throw new Error(`there is no ${name}`);
   const options = { seen: new SeenServers(), writing: true };
@@ -142,6 +145,20 @@ describe("ToAsterisk", () => {
     expect(shown).toMatchObject({ code: 0, stdout: expect.stringContaining("announce") });
     expect(shown.stdout + JSON.stringify(await apply("pbx1"))).not.toContain(phrase);
     expect(readFileSync(live("pbx1", "queues.conf"), "utf8")).toContain(`announce = ${phrase}`);
+  });
+
+  test("what secretKeys names is in nothing that Asterisk's log says of it", async () => {
+    await person.pull();
+    const queues = readFileSync(join(person.directory, "pbx1/queues.conf"), "utf8");
+    await person.push({ "pbx1/queues.conf": `${queues}\n[hidden]\nstrategy = strategy-of-nobody-else\n` });
+    const secretKeys = [{ files: "queues.conf", key: "strategy" }];
+    const servers = { pbx1: { git: { secretKeys } } };
+    const file = gitManifests(lab, "secret-keys.yaml", remote, { over: "ssh", servers });
+    const told = JSON.stringify(await applyOf(file, "pbx1"));
+    expect(told).toContain("isn't a valid strategy for queue 'hidden'");
+    expect(told).not.toContain("strategy-of-nobody-else");
+    await person.push({ "pbx1/queues.conf": queues });
+    await apply("pbx1");
   });
 
   test("an older commit is refused until it is allowed; `git revert` needs no leave", async () => {

@@ -64,6 +64,12 @@ describe("the message of a commit", () => {
     );
   });
 
+  test("closes no issue and calls nobody, whatever the names are", () => {
+    const said = restoredMessage("pbx1", ["closes #7.conf", "fixes GH-8", "@all", "team!9"], "0123456789ab");
+    expect(said).not.toMatch(/[#@!]\w|GH-\d/);
+    expect(said.replaceAll("\u2060", "")).toContain("- closes #7.conf\n- fixes GH-8\n- @all\n- team!9\n");
+  });
+
   test("of an import counts the outcomes and names what the repository kept", () => {
     const files = { "a.conf": { outcome: "Stored" }, "b.conf": { outcome: "Kept" } } as const;
     const record = { server: "pbx1", asteriskVersion: "22.1", files } as unknown as ImportRecord;

@@ -1,6 +1,6 @@
 import type { ConfFiles } from "../load.ts";
 import type { SecretRule } from "../secrets.ts";
-import { secretFinder } from "../secrets.ts";
+import { secretValues } from "../secrets.ts";
 import type { Diagnostic } from "./diagnostic.ts";
 import { inQuotes } from "./inert.ts";
 
@@ -32,15 +32,8 @@ export function hideIn<T extends Pick<Diagnostic, "message" | "fix">>(diagnostic
   return { ...diagnostic, message: hide(diagnostic.message), fix: hide(diagnostic.fix) };
 }
 
-/** As they would stand in quotes, one character a byte: with and without the `\` in front of a `;`. */
+/** As they would stand in quotes. */
 function secretsIn(path: string, files: ConfFiles, rules: readonly SecretRule[]): string[] {
   const bytes = files.read(path);
-  if (bytes === undefined) return [];
-  const find = secretFinder(path, rules);
-  return Buffer.from(bytes)
-    .toString("latin1")
-    .split(/\r?\n/)
-    .flatMap((line) => find(line).map(({ start, end }) => line.slice(start, end)))
-    .flatMap((value) => [value, value.replaceAll("\\;", ";")])
-    .map(inQuotes);
+  return bytes === undefined ? [] : secretValues(path, bytes, rules).map(inQuotes);
 }
