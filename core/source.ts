@@ -48,6 +48,11 @@ export interface PendingReview {
   readonly outcome: "Opened" | "Updated" | "Unchanged" | "Behind" | "Rejected" | "Withdrawn";
 }
 
+/** Whether it is in a pull request since an earlier run, open still or not wanted: there is nothing new to tell. */
+export function waitsInReview({ outcome }: PendingReview): boolean {
+  return outcome === "Unchanged" || outcome === "Behind" || outcome === "Rejected";
+}
+
 /** Where a server's files live beside the declaration. Paths are those below the configuration directory. */
 export interface Source {
   /** What messages call it, e.g. the directory's path. */

@@ -6,6 +6,7 @@ import { secretValues } from "../core/conf/secrets.ts";
 import { redact } from "../core/redact.ts";
 import { declaredRules } from "../core/resource/secret-keys.ts";
 import type { Revision } from "../core/source.ts";
+import { waitsInReview } from "../core/source.ts";
 import type { WaitOptions } from "./active-calls.ts";
 import { disturbsCalls, waitForCalls } from "./active-calls.ts";
 import type { Collected } from "./collect.ts";
@@ -50,17 +51,18 @@ export interface ApplyResult {
 export async function applyServer(pass: Pass, options: ApplyOptions): Promise<ApplyResult> {
   const { revision } = pass.declaration.source;
   const prepared = await preparePlan(pass, options);
-  const result = redact(await carryOut(pass, prepared, options), secretsOf(pass, prepared));
-  return revision === undefined ? result : { ...result, revision };
+  const result = redact(await carryOut(pass, prepared, options), prepared.comparison.secrets);
+  const declared = declaredSecrets(pass, prepared);
+  const shown = ["saw", "expected"].reduce((all, field) => redact(all, declared, field), result);
+  return revision === undefined ? shown : { ...shown, revision };
 }
 
-function secretsOf({ declaration: { spec } }: Pass, { comparison, contents }: PreparedPlan): string[] {
+/** What `secretKeys` names in the files that are written. */
+function declaredSecrets({ declaration: { spec } }: Pass, { contents }: PreparedPlan): string[] {
   const rules = declaredRules(spec.source?.git?.secretKeys);
-  const declared = [...contents.toServer].flatMap(([path, bytes]) => secretValues(path, bytes, rules));
-  return [
-    ...comparison.secrets,
-    ...declared.flatMap((value) => [value, Buffer.from(value, "latin1").toString("utf8")]),
-  ];
+  return [...contents.toServer]
+    .flatMap(([path, bytes]) => secretValues(path, bytes, rules))
+    .flatMap((value) => [value, Buffer.from(value, "latin1").toString("utf8")]);
 }
 
 async function carryOut(pass: Pass, prepared: PreparedPlan, options: ApplyOptions): Promise<ApplyResult> {
@@ -93,7 +95,8 @@ async function carryOut(pass: Pass, prepared: PreparedPlan, options: ApplyOption
   await promote(pass, prepared);
   const isWithdrawn = source.revision?.pullRequest?.outcome === "Withdrawn";
   const collected = isWithdrawn || source.written.length + source.removed.length + source.recorded.length > 0;
-  const isNew = collected && !waitsAlready(source);
+  const review = source.revision?.pullRequest;
+  const isNew = collected && !(review !== undefined && waitsInReview(review));
   return {
     outcome: server !== undefined || isNew ? "Applied" : "NothingToDo",
     plan,
@@ -101,12 +104,6 @@ async function carryOut(pass: Pass, prepared: PreparedPlan, options: ApplyOption
     ...(server === undefined ? {} : { server }),
     ...(collected ? { source } : {}),
   };
-}
-
-/** Whether it is in a pull request since an earlier run: open still, or not wanted. */
-function waitsAlready({ revision }: Collected): boolean {
-  const outcome = revision?.pullRequest?.outcome;
-  return outcome === "Unchanged" || outcome === "Behind" || outcome === "Rejected";
 }
 
 /** Whether the source's commit is older than the one that was applied, or of another history. */

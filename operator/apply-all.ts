@@ -7,6 +7,7 @@ import { written } from "../core/guard.ts";
 import type { Owner } from "../core/ownership.ts";
 import type { Plan } from "../core/plan.ts";
 import type { PendingReview } from "../core/source.ts";
+import { waitsInReview } from "../core/source.ts";
 import type { ApplyOptions, ApplyResult } from "../engine/apply.ts";
 import { applyServer } from "../engine/apply.ts";
 import type { RefusalHints } from "../engine/apply-error.ts";
@@ -190,12 +191,13 @@ export function importEvents({ record, revision, source }: ImportResult): Return
 }
 
 /** What is new of a pull request; not what waits since an earlier pass. */
-function reviewEvents({ outcome, number, url }: PendingReview): ReturnType<typeof eventsOf> {
-  if (outcome === "Unchanged" || outcome === "Rejected") return [];
+function reviewEvents(review: PendingReview): ReturnType<typeof eventsOf> {
+  const { outcome, number, url } = review;
   if (outcome === "Behind") {
     const message = `pull request ${number} is behind its base, and others committed to its branch: merge the base there: ${url}`;
     return [{ type: "Warning", reason: "ReviewBehind", message }];
   }
+  if (waitsInReview(review)) return [];
   const message = `pull request ${number}, ${outcome.toLowerCase()}: ${url}`;
   return [{ type: "Normal", reason: "Proposed", message }];
 }

@@ -5,7 +5,7 @@ import type { WatchCause } from "../../engine/watch.ts";
 import { watchServer } from "../../engine/watch.ts";
 import type { WebhookReceiver } from "../../engine/webhook.ts";
 import { AsteriskIacError } from "../../core/errors.ts";
-import type { PendingReview } from "../../core/source.ts";
+import { waitsInReview } from "../../core/source.ts";
 import type { ServerContext } from "../context.ts";
 import { serverContext } from "../context.ts";
 import { errorDocument, printError } from "../fleet.ts";
@@ -123,13 +123,11 @@ async function receiveWebhooks(
   return receiver;
 }
 
-const waitsInReview: ReadonlySet<PendingReview["outcome"]> = new Set(["Unchanged", "Behind", "Rejected"]);
-
 /** Two passes with the same summary have nothing new to tell; what was written is always new. */
 function summaryOf({ outcome, plan, refusals, server, source }: ApplyResult): string {
   const review = source?.revision?.pullRequest;
   // Found again by each pass until somebody merges it.
-  if (server === undefined && review !== undefined && waitsInReview.has(review.outcome))
+  if (server === undefined && review !== undefined && waitsInReview(review))
     return `${review.outcome} ${review.url}`;
   if (outcome === "Applied" || outcome === "RolledBack") return `${outcome} ${plan.hash} ${Date.now()}`;
   return `${outcome} ${refusals.map(({ message }) => message).join(" ")}`;

@@ -27,6 +27,19 @@ test("what is too short to be looked for leaves the text as it is, the same obje
   expect(redact(data, ["no", ""])).toBe(data);
 });
 
+test("what might stand in a hash or a word of ours is looked for in one field only, and in all of that", () => {
+  const data = {
+    hash: "00083410",
+    evidence: [{ source: "log 8341", saw: "8341, again" }],
+    saw: { deep: ["8341"] },
+  };
+  expect(redact(data, ["8341"], "saw")).toEqual({
+    hash: "00083410",
+    evidence: [{ source: "log 8341", saw: `${redacted}, again` }],
+    saw: { deep: [redacted] },
+  });
+});
+
 test("errors keep their class and are left as they are", () => {
   const error = new Error("longsecret");
   expect(redact({ error }, ["longsecret"]).error).toBe(error);
